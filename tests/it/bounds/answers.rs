@@ -1,4 +1,4 @@
-//! The bytes of responses: of each one, and of all under way.
+//! The bytes of responses: of each one, and of all in progress.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Lists are counted once a state, and never wrongly.
+//! The counts of lists: computed once for each state, and always right.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ fn time(seconds: i64) -> String {
     DateTime::<Utc>::from(after(seconds)).to_rfc3339()
 }
 
-/// The list's size, and how many statements counted it.
+/// Returns the list's size, and the number of statements that counted it.
 async fn count(server: &Server, token: &str, query: &str, filter: Value) -> (u64, usize) {
     server.forget_reads();
-    // As no cache of answers has it.
+    // This bypasses the response cache.
     let data = server
         .fresh(token, query, json!({ "filter": filter }))
         .await;
@@ -115,7 +115,7 @@ on_both! {
         server.insert(vec![official("a", "A")]).await;
         let (total, _) = count(&server, "", COUNTED, json!({})).await;
         count(&server, "", FACETED, json!({})).await;
-        // As the backup was, before A.
+        // The same state as in the backup, before A.
         server
             .rows(&format!(
                 "DELETE FROM connector_event WHERE number > {before}"
@@ -147,7 +147,7 @@ on_both! {
         while !metrics().await.lines().any(|line| line.ends_with(&seen)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // At the number of A, and beyond it.
+        // With the number of A, and with a later one.
         server
             .insert(vec![custom("p", "P", "ann@acme", Private)])
             .await;
@@ -159,7 +159,7 @@ on_both! {
         assert_eq!(count(&server, "", COUNTED, json!({})).await, (total - 1, 0));
     }
 
-    /// Counts follow the changes that tell of what is counted. Others are counted anew.
+    /// Cached counts are updated by changes that record the counted values. Others are computed again.
     async fn counts_follow_the_changes(server: Server) {
         let own = server.token("ann@acme", WRITE);
         let admin = server.token("root", &["catalog:admin"]);
@@ -197,7 +197,7 @@ on_both! {
         server.mutate(&own, DELETE, json!({ "id": wiki })).await;
         assert_eq!(counts(0).await, before);
 
-        // A change of an earlier version tells less, which is enough for some.
+        // A change of an earlier version records less, which is enough for some counts.
         server.create(&own, "Wiki", "PRIVATE").await;
         server
             .rows("UPDATE connector_event SET record = NULL")
@@ -234,7 +234,7 @@ on_both! {
         );
     }
 
-    /// A check may change a list by its time alone, without a change of the catalogue.
+    /// A check may change a list by its time alone, without a new state of the catalogue.
     async fn lists_by_the_times_of_checks_are_counted_each_time(server: Server) {
         let row = official("a", "A");
         server.insert(vec![row.clone()]).await;
@@ -281,7 +281,7 @@ on_both! {
             other
                 .insert(vec![official(&format!("a{more}"), &format!("A {more}"))])
                 .await;
-            // At once: the state is the snapshot's, not the one that was polled.
+            // Without a wait: the state is the snapshot's, not the polled one.
             assert_eq!(
                 count(&server, "", COUNTED, json!({})).await,
                 (before + more, 0)

@@ -1,5 +1,5 @@
-//! Connectors that are written as their rows are read are, to the byte, what the resolvers give; and so are the answers
-//! to direct queries.
+//! Connectors that are written while their rows are read equal those of the resolvers, byte for byte. So do the
+//! responses to direct queries.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ use crate::{
     support::model::{self, VIEWERS},
 };
 
-/// Every field of a connector that selects nothing further.
+/// Every field of a connector without a selection of its own.
 static LEAVES: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let of_row = Field::ALL.iter();
     let of_row = of_row.filter(|field| field.kind() != Kind::Connector);
@@ -59,7 +59,7 @@ fn selection() -> impl Strategy<Value = String> {
     ]);
     let leaf =
         (select(&LEAVES[..]), 0..3, directive.clone()).prop_map(|(field, alias, directive)| {
-            // The same alias is always of the same field.
+            // The same alias always belongs to the same field.
             let alias = match alias {
                 0 => String::new(),
                 alias => format!("a{alias}{field}: "),
@@ -76,12 +76,12 @@ fn selection() -> impl Strategy<Value = String> {
             format!("... {on} {directive} {{ {items} }}")
         })
     });
-    // One that is always there: a connector of nothing is another matter.
+    // A field that is always included, because an empty object is another case.
     vec(item, 0..8).prop_map(|items| format!("{} revision", items.join(" ")))
 }
 
-/// An operation of which each connector is asked for once, and the same with every field of connectors asked for twice,
-/// which is resolved.
+/// Returns an operation that selects each connector once, and the same one with all fields of connectors selected
+/// twice, which uses the resolvers.
 #[derive(Debug)]
 struct Question {
     viewer: Viewer<'static>,
@@ -139,17 +139,17 @@ fn question() -> impl Strategy<Value = Question> {
     )
 }
 
-/// An argument: the variables that it declares, the argument, and values of the variables.
+/// An argument: the variables that it declares, its text, and values of the variables.
 type Argument = (&'static str, &'static str, Value);
 
-/// One of some arguments, or none.
+/// Some arguments, or none.
 fn argument<const N: usize>(
     arguments: [Argument; N],
 ) -> impl Strategy<Value = Option<Argument>> + use<N> {
     option::of(select(Vec::from(arguments)))
 }
 
-/// Arguments of a list, good and bad.
+/// Valid and invalid arguments of a list.
 fn arguments() -> impl Strategy<Value = Vec<Argument>> {
     let size = argument([
         ("", "first: 3", json!({})),
@@ -253,8 +253,8 @@ fn arguments() -> impl Strategy<Value = Vec<Argument>> {
         .prop_map(|(a, b, c, d, e, f)| [a, b, c, d, e, f].into_iter().flatten().collect())
 }
 
-/// A query of one root field, in which `TYPE` stands for a type of connectors. Where that is the interface, the query
-/// is not direct, and all else is the same.
+/// Returns a query of one root field. `TYPE` is replaced by a type of connectors. If that is the interface, the query
+/// is not direct; everything else is the same.
 #[derive(Debug)]
 struct OneField {
     viewer: Viewer<'static>,
@@ -374,7 +374,7 @@ on_both! {
                 for question in questions {
                     let token = server.viewer_token(question.viewer);
                     let mut answers = Vec::new();
-                    // Only who resolves needs whole rows.
+                    // Only resolvers need whole rows.
                     for (query, is_whole) in [(&question.once, false), (&question.twice, true)] {
                         server.forget_reads();
                         let body =
@@ -467,7 +467,7 @@ on_both! {
             .iter()
             .map(|leaf| leaf["name"].as_str().unwrap())
             .collect();
-        // They are made of two columns, or of the metadata.
+        // These depend on two columns, or on the metadata.
         assert_eq!(
             (objects.len(), names),
             (

@@ -1,4 +1,4 @@
-//! Every filter, as the model answers it.
+//! Compares every filter with the model.
 
 use entity::{ConnectorCategory, Outcome, ServerType, personal_connector::Model};
 use fixtures::model::{Connector, FACETS, Listing, Order, Viewer};
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Fields that take a list, and values of theirs, some of which no row has.
+/// Fields that take a list, with values, some of which no row has.
 const LISTS: [(&str, &[&str]); 12] = [
     (
         "host",
@@ -72,7 +72,7 @@ const LISTS: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// Around the times that rows have, in several spellings.
+/// Times near those of the rows, in several spellings.
 const TIMES: [&str; 6] = [
     "1969-12-31T23:59:59.999999Z",
     "2026-11-22T08:00:00Z",
@@ -82,7 +82,7 @@ const TIMES: [&str; 6] = [
     "2030-01-01T00:00:00-05:30",
 ];
 
-/// A filter of up to `levels`, as the input object.
+/// Returns a filter of up to `levels`, as the input object.
 pub(crate) fn filter(levels: u32) -> BoxedStrategy<Value> {
     let field = prop_oneof![
         6 => select(&LISTS[..]).prop_flat_map(|(field, values)| (Just(field), list(field, values))),
@@ -119,7 +119,7 @@ fn object(fields: Vec<(&str, Value)>) -> Value {
         .into()
 }
 
-/// A list of values, and of null where a connector may have none.
+/// Returns a list of values, with null if a connector may lack one.
 fn list(field: &str, values: &'static [&'static str]) -> impl Strategy<Value = Value> + use<> {
     let facet = FACETS.iter().find(|(name, _)| *name == field);
     let nulls = facet.map_or(field == "organizationId", |(_, values)| {
@@ -131,7 +131,7 @@ fn list(field: &str, values: &'static [&'static str]) -> impl Strategy<Value = V
     ])
 }
 
-/// Null, a list of none or some, or one value that stands for a list of one.
+/// Returns null, a list of none or some, or one value instead of a list.
 fn list_of(value: impl Strategy<Value = Value> + Clone + 'static) -> impl Strategy<Value = Value> {
     prop_oneof![
         1 => Just(Value::Null),
@@ -140,12 +140,12 @@ fn list_of(value: impl Strategy<Value = Value> + Clone + 'static) -> impl Strate
     ]
 }
 
-/// A range between these.
+/// Returns a range between these.
 fn ends(ends: &[Value]) -> impl Strategy<Value = Value> + use<> {
     some_of(["gte", "lt"], ends)
 }
 
-/// A filter of a name.
+/// Returns a filter by name.
 fn text() -> impl Strategy<Value = Value> {
     let names = [
         "github", "ecl", "eclair", "a", "日", "", "i", "++", "straße",
@@ -153,7 +153,7 @@ fn text() -> impl Strategy<Value = Value> {
     some_of(["equals", "startsWith"], &names.map(Value::from))
 }
 
-/// Null, or an object that may have two fields, of these values or null.
+/// Returns null, or an object that may have two fields with these values or null.
 fn some_of(names: [&'static str; 2], values: &[Value]) -> impl Strategy<Value = Value> + use<> {
     let value = option::of(option::weighted(0.8, select(values.to_vec())));
     let some = (value.clone(), value).prop_map(move |(first, second)| {
@@ -263,7 +263,7 @@ on_both! {
         assert!(types.contains(&official), "{types:?}");
     }
 
-    /// Each entry of a facet is a filter of its own, of as many connectors as it counts, and the other counts hold.
+    /// Each entry of a facet is usable as a filter that finds as many connectors as it counts. The other counts stay.
     async fn each_entry_of_a_facet_can_be_chosen(server: Server) {
         server.clear().await;
         let row = |id: &str, server_url: Option<&str>, server_type, category| Model {
@@ -334,7 +334,7 @@ on_both! {
                 let rest = rest["totalCount"].as_u64().unwrap() + entry["count"].as_u64().unwrap();
                 assert_eq!(rest, 6, "{field} {entry}");
             }
-            // Null is no restriction, and a list of null is one.
+            // Null does not restrict, and a list of null does.
             assert_eq!(ask(json!({ field: null })).await["totalCount"], 6);
             assert_eq!(ask(json!({ field: [] })).await["totalCount"], 0);
         }

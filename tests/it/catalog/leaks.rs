@@ -31,10 +31,10 @@ fn may_see(who: &str, visibility: ConnectorVisibility) -> bool {
 struct Keys {
     /// The secret's id.
     id: String,
-    /// A cursor of it, and of the one before it, as somebody who sees it got them.
+    /// The cursors of the secret and of the connector before it, from a viewer who sees them.
     cursor: String,
     cursor_before: String,
-    /// The id of a connector that whoever tries owns.
+    /// The id of a connector that the present viewer owns.
     own: String,
 }
 
@@ -80,7 +80,7 @@ async fn answers(
     answers
 }
 
-/// Tries a door. The `blind` may see the secret, and yet this door doesn't show it to them.
+/// Tries an operation. The `blind` viewers may see the secret, but not by this operation.
 async fn try_door(server: &Server, query: &str, variables: fn(&Keys) -> Value, blind: &[&str]) {
     let old = furnish(server).await;
     for visibility in [
@@ -264,7 +264,7 @@ on_both! {
         try_door(&server, &query, |_| json!({}), &[]).await;
     }
 
-    /// Words that only the secret has stand for none: slips, words joined and split, beside others and alone.
+    /// Words that only the secret has replace nothing: slips, joined and split words, alone and among others.
     async fn corrected_searches(server: Server) {
         let list = "{
             totalCount search { corrected words { word replacements } } pageInfo { hasNextPage endCursor }
@@ -314,7 +314,7 @@ on_both! {
         .await;
     }
 
-    /// Between its creation and its end: those who never saw it are told what they are told of an id that never was.
+    /// Between its creation and its deletion, viewers who never saw it get the responses for an id that never existed.
     async fn the_changes(server: Server) {
         let query = "query($after: String, $before: String, $id: [ID!]) {
             own: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}) { ...All }
@@ -395,7 +395,7 @@ on_both! {
     }
 
     async fn changes_by_its_id(server: Server) {
-        // Those who may find it only checked, or at another revision.
+        // Viewers who may find it only validated it, or named another revision.
         let errors = "personalConnector { id } userErrors { code field message }";
         let query = format!("mutation($id: ID!) {{
             update: updateCustomConnector(input: {{id: $id, name: \"Mine\", validateOnly: true}}) {{ {errors} }}
@@ -403,7 +403,7 @@ on_both! {
             delete: deleteCustomConnector(input: {{id: $id, expectedRevision: 99}}) {{ deletedId {errors} }}
             status: setConnectorStatus(input: {{id: $id, status: ACTIVE, expectedRevision: 99}}) {{ {errors} }}
         }}");
-        // Whose token has no scope is told so for every id.
+        // A token without the scope gets the same error for every id.
         try_door(
             &server,
             &query,
@@ -414,7 +414,7 @@ on_both! {
     }
 
     async fn naming_it_as_a_replacement(server: Server) {
-        // Each is refused for something else too, so that nothing is written.
+        // Each is refused for another reason too, so that nothing is written.
         let query = "mutation($own: ID!, $id: ID!, $message: String!) {
             active: setConnectorStatus(input: {id: $own, status: ACTIVE, replacedById: $id}) {
                 personalConnector { id } userErrors { code field message }
@@ -442,7 +442,7 @@ on_both! {
             share: {update}, visibility: ORGANIZATION}}) {errors}
         }}"
         );
-        // Only its creator, and for what is shared the organization, competes with its name.
+        // Its name only conflicts with names of its creator, and of the organization if it is shared.
         let variables = |keys: &Keys| json!({ "own": keys.own, "name": "SECRET plans" });
         try_door(
             &server,
@@ -463,7 +463,7 @@ on_both! {
             .filter(|(who, scopes)| *who != "ann@acme" && !scopes.is_empty())
         {
             let token = server.token(who, scopes);
-            // Neither what was made with a key, nor that it was used with another input.
+            // Neither the connector that was created with a key, nor that the key was used with another input.
             let own = server
                 .change(&token, CREATE, input("first", "Secret"))
                 .await;
@@ -479,7 +479,7 @@ on_both! {
         );
     }
 
-    /// Whose a PUBLIC connector is stays its organization's.
+    /// The owner of a PUBLIC connector is only visible within the organization.
     async fn owners_of_public_ones(server: Server) {
         let mut old = furnish(&server).await;
         let query = format!("{{

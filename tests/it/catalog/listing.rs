@@ -1,4 +1,4 @@
-//! Lists: order, filters, arguments, page information, and how many statements they make.
+//! Lists: order, filters, arguments, page information, and the number of statements.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Names that databases' own collations order in many ways, ties in every order, and nulls.
+/// Names that collations of databases order in many ways, with ties in every order, and nulls.
 async fn fill(server: &Server) {
     let at = |id, name, created_at: &str, updated_at: &str| Model {
         created_at: timestamp(created_at),
@@ -62,7 +62,7 @@ async fn list(server: &Server, token: &str, arguments: &str) -> Value {
     server.data(token, &query, json!({})).await["personalConnectors"].take()
 }
 
-/// Code and message of an operation's one error, which is about its arguments.
+/// Returns the code and message of an operation's only error, which is about its arguments.
 async fn refusal(server: &Server, query: &str, variables: Value) -> String {
     let answer = server.execute("", query, variables).await;
     let [error] = answer["errors"].as_array().unwrap().as_slice() else {
@@ -115,7 +115,7 @@ on_both! {
         // The enum's order, then the name.
         let by_category = ["10", "9", "u", "sp", "hy", "A", "a", "z", "Z", "han"];
         assert_eq!(ids(&found("orderBy: {field: CATEGORY}").await), by_category);
-        // Without a category is last still.
+        // Connectors without a category are still last.
         let reversed = ["u", "9", "10", "han", "Z", "z", "a", "A", "hy", "sp"];
         assert_eq!(
             ids(&found("orderBy: {field: CATEGORY, direction: DESC}").await),
@@ -237,7 +237,7 @@ on_both! {
             ("{or: [{}]}", all.to_vec()),
             ("{category: DESIGN}", vec!["9", "u"]),
             ("{category: [DESIGN, DEVELOPMENT]}", vec!["10", "9", "u"]),
-            // The complement has those without a category.
+            // The complement includes connectors without a category.
             ("{not: {category: DESIGN}}", without(&["9", "u"])),
             ("{not: {not: {category: DESIGN}}}", vec!["9", "u"]),
             ("{not: {category: DESIGN, status: ACTIVE}}", without(&["9"])),
@@ -318,7 +318,7 @@ on_both! {
         let after = cursor(&first, "endCursor");
         let last = list(&server, "", &format!("first: 6, after: \"{after}\"")).await;
         assert_eq!((ids(&last).len(), info(&last)), (6, (true, false)));
-        // Behind the end there is nothing yet, and a place to go on from.
+        // After the end there is nothing yet, but a position to continue from.
         let end = cursor(&last, "endCursor");
         let empty = list(&server, "", &format!("after: \"{end}\"")).await;
         assert_eq!((ids(&empty).len(), info(&empty)), (0, (true, false)));
@@ -404,7 +404,7 @@ on_both! {
                 "filter: {category: [DESIGN]}, search: \"  x\u{301} \", orderBy: {field: RELEVANCE}",
             ),
         ] {
-            // One that does not fit is an error.
+            // A cursor of another list is an error.
             let some = list(&server, "", &format!("first: 1, {one}")).await;
             let cursor = some["pageInfo"]["endCursor"].as_str().unwrap();
             list(&server, "", &format!("{same}, after: \"{cursor}\"")).await;
@@ -502,7 +502,7 @@ on_both! {
         writeln!(answers, "101 nodes: {message}").unwrap();
         insta::assert_snapshot!("refusals", answers);
 
-        // The most of each is taken.
+        // The maximum of each is accepted.
         for arguments in [
             format!("search: \"{}\"", "é".repeat(256)),
             format!("filter: {{id: [{}]}}", vec!["\"pcon_a\""; 100].join(", ")),

@@ -1,4 +1,4 @@
-//! Lists by owner: one's own connectors, those that one may update, and those of an organization.
+//! Lists by owner: the viewer's own connectors, those that the viewer may update, and those of an organization.
 
 use entity::{
     ConnectorVisibility::{Private, Public},
@@ -112,7 +112,7 @@ on_both! {
         );
     }
 
-    /// A hundred are counted one by one, and how many there are besides.
+    /// A hundred organizations are counted separately, and the others only by their number.
     async fn many_organizations_are_cut_to_the_largest(server: Server) {
         server.clear().await;
         let mut rows: Vec<Model> = (0..103_usize)
@@ -149,7 +149,7 @@ on_both! {
                 .map(|(id, count)| (Some(id.as_str()), *count));
             assert_eq!(counts, of_largest.chain([(None, none)]).collect::<Vec<_>>());
             assert_eq!(list["facets"]["organizationsLeftOut"], 3);
-            // Each can be chosen, and the counts hold.
+            // Each can be used in the filter, and the counts stay.
             for (id, count) in [
                 (json!("o001"), 2),
                 (json!(["o001", "o102"]), 3),
@@ -167,7 +167,7 @@ on_both! {
                 assert_eq!(others["totalCount"], all - count, "{id}");
             }
         }
-        // A restriction below the top level counts, as other fields' do.
+        // A restriction below the top level counts, as for other fields.
         let few = ask(json!({ "filter": { "and": [{ "organizationId": ["o001", "o002"] }], "type": "CUSTOM" } })).await;
         assert_eq!(
             organizations(&few),
@@ -178,7 +178,7 @@ on_both! {
         assert_eq!(organizations(&nothing), [(None, 0)]);
     }
 
-    /// They read their own organization alone, if that.
+    /// They read at most their own organization.
     async fn organizations_are_counted_as_they_are_read(server: Server) {
         server.clear().await;
         server
@@ -215,7 +215,7 @@ on_both! {
                 let chosen = server.data(&token, LIST, json!({ "filter": filter })).await["personalConnectors"].clone();
                 assert_eq!(chosen["totalCount"], *count, "{who}: {id:?}");
             }
-            // An organization that they may not know has no connectors for them.
+            // They see no organization of a connector that they may not know.
             let seen = expected
                 .iter()
                 .filter_map(|(id, _)| *id)

@@ -1,4 +1,4 @@
-//! Paging through lists that change meanwhile.
+//! Pages of lists that change meanwhile.
 
 use std::collections::HashSet;
 
@@ -30,14 +30,14 @@ enum Write {
     Update(Index, Model),
 }
 
-/// Somebody's walk through a list.
+/// One client's scan of a list.
 #[derive(Clone, Debug)]
 struct Walk {
     viewer: Viewer<'static>,
     listing: Listing,
     /// From the end of the list, with `last` and `before`.
     backwards: bool,
-    /// Each page's size, and the writes after it; nobody writes later on.
+    /// The size of each page, and the writes after it. Later on there are no writes.
     pages: Vec<(usize, Vec<Write>)>,
 }
 
@@ -74,7 +74,7 @@ fn walk() -> impl Strategy<Value = Walk> {
 }
 
 impl Walk {
-    /// One page: the ids, and the cursor to go on from if the list goes on.
+    /// Reads one page: the ids, and the cursor to continue from if there are more.
     async fn page(
         &self,
         server: &Server,
@@ -120,7 +120,7 @@ impl Walk {
         (ids, more.then(|| page[cursor].as_str().unwrap().to_owned()))
     }
 
-    /// The list as the model has it.
+    /// Returns the list by the model.
     fn list(&self, rows: &[Model]) -> Vec<String> {
         let seen = model::seen(self.viewer, rows);
         let list = self.listing.list(&seen).into_iter();
@@ -129,18 +129,18 @@ impl Walk {
     }
 }
 
-/// The catalogue during a walk.
+/// The catalogue during a scan.
 struct Catalogue<'a> {
     server: &'a Server,
     rows: Vec<Model>,
-    /// How many rows there ever were.
+    /// The number of rows that ever existed.
     made: usize,
-    /// The ids of rows that did not stay as they were.
+    /// The ids of rows that changed.
     touched: HashSet<String>,
 }
 
 impl Catalogue<'_> {
-    /// Writes; what a constraint refuses does not happen.
+    /// Writes. A write that a constraint refuses is skipped.
     async fn write(&mut self, write: &Write) {
         match write {
             Write::Insert(row) => {

@@ -1,7 +1,7 @@
-//! How often a search finds what was meant: measured on real servers, and on generated connectors.
+//! Measures how often a search finds the intended connector, on real servers and on generated connectors.
 //!
-//! Slips are derived from the names: a letter of the longest word is missing, swapped with the next one, wrong or
-//! doubled; words are joined or split. The goals are those that a person who types a name needs.
+//! The searches have slips: a letter of the longest word is missing, swapped with the next one, wrong or doubled; words
+//! are joined or split. The goals are those of a person who types a name.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::{
     support::{connectors::official, harness::Server},
 };
 
-/// The files of servers, beside the project. They are no part of it.
+/// Files of servers, beside the project and no part of it.
 const FILES: [&str; 3] = [
     "registry-servers-2025-10.json",
     "registry-servers-2025-12.json",
@@ -46,7 +46,7 @@ impl Named {
             .0
     }
 
-    /// The words with another one in the place of the longest.
+    /// Returns the words, with the longest one replaced.
     fn with(&self, word: String) -> String {
         let mut words = self.words.clone();
         let at = self.longest();
@@ -54,7 +54,8 @@ impl Named {
         words.join(" ")
     }
 
-    /// The longest word, changed by `change` at a position that `seed` says. None of one that is too short.
+    /// Returns the longest word with `change` applied at a position that depends on `seed`. None for a word that is too
+    /// short.
     fn slip(&self, seed: usize, change: fn(&mut Vec<char>, usize)) -> Option<String> {
         let mut chars: Vec<char> = self.words[self.longest()].chars().collect();
         if chars.len() < 5 {
@@ -69,8 +70,8 @@ impl Named {
 
 type Query = (&'static str, f64, fn(&Named, usize) -> Option<String>);
 
-/// Kinds of searches, the least share of them that finds the connector among the first five, and how they are made of a
-/// name.
+/// The kinds of searches, the least share of them that must find the connector among the first five, and how a name
+/// makes them.
 const QUERIES: [Query; 10] = [
     ("exact", 1.0, |named, _| Some(named.name.clone())),
     ("reversed", 1.0, |named, _| {
@@ -127,7 +128,7 @@ const QUERIES: [Query; 10] = [
     }),
 ];
 
-/// The names that a search finds first.
+/// Returns the first names that a search finds.
 async fn first(server: &Server, search: &str) -> Vec<String> {
     let query = "query($search: String) { personalConnectors(search: $search, first: 5) { nodes { name } } }";
     let data = server.data("", query, json!({ "search": search })).await;
@@ -140,7 +141,7 @@ async fn first(server: &Server, search: &str) -> Vec<String> {
         .collect()
 }
 
-/// Measures each kind of search, prints the shares, and fails below the goals.
+/// Measures each kind of search, prints the shares, and fails below a goal.
 async fn measure(server: &Server, of: &str, names: &[String], step: usize) {
     let all: Vec<_> = names.iter().map(|name| Named::new(name)).collect();
     let mut below = Vec::new();
@@ -149,7 +150,7 @@ async fn measure(server: &Server, of: &str, names: &[String], step: usize) {
         for (seed, named) in all.iter().enumerate().step_by(step) {
             let has_all =
                 |other: &&Named| named.words.iter().all(|word| other.words.contains(word));
-            // Nothing tells a name of words that many names have from those.
+            // A name of frequent words cannot be distinguished from others with these words.
             if named.words.is_empty() || kind != "exact" && all.iter().filter(has_all).count() > 5 {
                 continue;
             }
@@ -184,7 +185,7 @@ async fn measure(server: &Server, of: &str, names: &[String], step: usize) {
     assert!(below.is_empty(), "{of}: {below:#?}");
 }
 
-/// The servers of the files. None where these are not there.
+/// Returns the servers of the files. None if the files are missing.
 fn servers() -> Option<Vec<Model>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let mut seen = BTreeSet::new();
@@ -223,7 +224,7 @@ fn servers() -> Option<Vec<Model>> {
     Some(rows)
 }
 
-/// Names of two words and a number, of which many are near to each other.
+/// Returns names of two words and a number, many of which are near to each other.
 fn generated() -> Vec<Model> {
     const FIRST: [&str; 16] = [
         "Amber", "Cobalt", "Crimson", "Silver", "Golden", "Northern", "Southern", "Global",
@@ -278,9 +279,9 @@ on_both! {
             })
             .collect();
         server.insert(rows).await;
-        // A part, which has names of all lengths.
+        // A sample, which has names of all lengths.
         measure(&server, "real servers", &names, 4).await;
-        // A namespace's host is no word.
+        // The host of a namespace is no word.
         for search in ["github", "com", "io", "gitlab", "org", "dev"] {
             let query = "query($search: String) { personalConnectors(search: $search, first: 100) { totalCount nodes { \
                          name } } }";

@@ -1,4 +1,4 @@
-//! The results of a search and their order, which are the same on both databases.
+//! The results of a search and their order, the same on both databases.
 
 use entity::personal_connector::Model;
 use personal_connectors::domain::inspection::Inspection;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The rows by tiers of a search for `pull request`, then those that are about letters.
+/// The rows by tiers of a search for `pull request`, then rows to test letters.
 fn catalogue() -> Vec<Model> {
     let row = |id, name, connector_id: &str, description: &str| Model {
         connector_id: connector_id.to_owned(),
@@ -49,7 +49,7 @@ fn catalogue() -> Vec<Model> {
     ]
 }
 
-/// As many different words of one letter, without anything between them.
+/// Different words of one letter, with nothing between them.
 fn letters(count: u32) -> String {
     (0..count)
         .filter_map(|i| char::from_u32(0x4e00 + i))
@@ -60,17 +60,17 @@ const PULL_REQUEST: &[&str] = &["exact", "another", "twin", "name", "both", "all
 
 /// Searches, and the ids found, best first.
 const TABLE: &[(&str, &[&str])] = &[
-    // Tiers: the very name, a name that begins so, words of the name (by name, then id), then of name and connectorId,
-    // then of all fields.
+    // Tiers: exactly the name, the beginning of a name, words of the name (by name, then id), of name and connectorId,
+    // and of all fields.
     ("pull request", PULL_REQUEST),
     (
         "request pull",
         &["another", "twin", "exact", "both", "all", "text"],
     ),
     ("wiki", &["byid", "bytext"]),
-    // Case, spaces and what is between words.
+    // Case, spaces and separators.
     ("  PULL\u{a0}\tRequest  ", PULL_REQUEST_INEXACT),
-    // The last word as a beginning, the others whole.
+    // The last word as a prefix, the others as whole words.
     ("pull req", PULL_REQUEST),
     ("req pull", &[]),
     ("puller", &["all"]),
@@ -98,7 +98,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("本日", &["han"]),
     ("日 語", &["han"]),
     ("한국", &["hangul"]),
-    // No words: only what is called just that.
+    // Without words, only exactly this name matches.
     ("+", &["plus"]),
     (" + ", &["plus"]),
     ("++", &[]),
@@ -144,7 +144,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("w", &["word", "byid", "bytext"]),
 ];
 
-/// As [`PULL_REQUEST`], without one whose name is just what was searched for.
+/// Like [`PULL_REQUEST`], without the row whose name equals the search.
 const PULL_REQUEST_INEXACT: &[&str] = &["another", "twin", "exact", "name", "both", "all", "text"];
 
 on_both! {
@@ -174,7 +174,7 @@ on_both! {
         }
     }
 
-    /// Every word is in some field, or in one of the tools; whoever has them without the tools comes before.
+    /// Every word is in some field, or in one of the tools. Rows that match without their tools come first.
     async fn tools_are_the_last_tier(server: Server) {
         server.clear().await;
         let row = |id: &str, name: &str, description: &str| Model {
@@ -254,8 +254,8 @@ on_both! {
         }
     }
 
-    /// A search finds only the owner or vendor in a namespace. A whole connectorId is found, and its beginning beyond
-    /// the slash.
+    /// A search finds only the owner or vendor in a namespace. A whole connectorId matches, and so does its beginning
+    /// beyond the slash.
     async fn hosts_of_namespaces_are_no_words(server: Server) {
         server.clear().await;
         let row = |id, name, connector_id: &str| Model {
@@ -292,7 +292,7 @@ on_both! {
         assert_whole(&server.storage).await;
     }
 
-    /// Names that punctuation is part of are found by just that, in connectors and in tools.
+    /// Names with punctuation are found by exactly that punctuation, in connectors and in tools.
     async fn whole_names_are_words(server: Server) {
         server.clear().await;
         let names = [
@@ -385,7 +385,7 @@ on_both! {
         tx.delete(&after).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(search("subtract").await, 0);
-        // The most that is indexed, and more: names before descriptions.
+        // The most words that are indexed, and more: names come before descriptions.
         let row = server.insert(vec![official("b", "Many")]).await.remove(0);
         let texts: Vec<_> = (0..1000)
             .map(|n| {
@@ -412,7 +412,7 @@ on_both! {
         );
     }
 
-    /// Migrations move them where searches look for them, and back.
+    /// Migrations move the words to the present place of the index, and back.
     async fn words_survive_their_moves(server: Server) {
         server.clear().await;
         server.insert(catalogue()).await;

@@ -1,4 +1,4 @@
-//! The shortest way through the whole house.
+//! The shortest test of the whole service.
 
 use serde_json::json;
 

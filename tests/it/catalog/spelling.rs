@@ -26,7 +26,7 @@ async fn list(server: &Server, token: &str, variables: Value) -> Value {
     server.fresh(token, QUERY, variables).await["personalConnectors"].take()
 }
 
-/// The words of a search, each with what stands for it: `gihtub=github|gitub wiki`.
+/// Returns the words of a search, each with its replacements: `gihtub=github|gitub wiki`.
 fn words(list: &Value) -> String {
     let words = list["search"]["words"].as_array().unwrap().iter();
     let words = words.map(|word| {
@@ -75,7 +75,7 @@ on_both! {
     async fn words_that_nobody_has_stand_for_near_ones(server: Server) {
         fill(&server).await;
         for (search, found, told) in [
-            // As given.
+            // Not replaced.
             ("github", &["github"][..], "github"),
             ("Pull requ", &["github"], "pull requ"),
             // Missing, swapped, wrong and extra letters.
@@ -87,12 +87,12 @@ on_both! {
             ("runer", &["gitlab", "node"], "runer=runner"),
             ("runner gitlba", &["gitlab"], "runner gitlba=gitlab"),
             ("rnuner gitlba", &["gitlab"], "rnuner=runner gitlba=gitlab"),
-            // Two from eight letters on.
+            // Two edits from eight letters on.
             ("embedings", &["vector"], "embedings=embeddings"),
             ("emebdings", &["vector"], "emebdings=embeddings"),
             ("pipelnie", &["gitlab"], "pipelnie=pipelines"),
             ("gtihbu", &[], "gtihbu"),
-            // Joined and split.
+            // Joined and split words.
             ("git hub", &["github"], "git hub=github"),
             ("vectordb", &["vector"], "vectordb=vector db"),
             (
@@ -101,13 +101,13 @@ on_both! {
                 "vectordb=vector db embedings=embeddings",
             ),
             ("nodejs", &["node"], "nodejs=node.js|node js"),
-            // Nothing stands for one of the words, or too much would.
+            // One of the words has no replacement, or too many.
             ("github xyzzy", &[], "github xyzzy"),
             ("gihtub xyzzy", &[], "gihtub xyzzy"),
             ("no", &["node", "notes"], "no"),
             ("ntes", &["notes"], "ntes=notes"),
             ("dc", &[], "dc"),
-            // Both are there, but never together; and a word of tools is not missing.
+            // Both words exist, but never together. A word of tools is not missing.
             ("github pipelines", &[], "github pipelines"),
             ("summarise gihtub", &[], "summarise gihtub"),
             ("summarise ntoes", &["notes"], "summarise ntoes=notes"),
@@ -129,7 +129,7 @@ on_both! {
         assert_eq!(list["search"], Value::Null);
     }
 
-    /// Which words are searched for does not depend on the filter: no list of it has what its facets do not count.
+    /// The replaced words are independent of the filter: the facets count exactly what the filtered lists contain.
     async fn a_filter_changes_no_words(server: Server) {
         fill(&server).await;
         let none = json!({ "id": ["pcon_notes"] });
@@ -153,7 +153,7 @@ on_both! {
         }
     }
 
-    /// A cursor says which words its list is of, whatever is written between its pages.
+    /// A cursor identifies the words of its list, whatever is written between its pages.
     async fn pages_stay_with_their_words(server: Server) {
         server.clear().await;
         let rows = ["Wiki A", "Wiki B", "Wiki C", "Wiki D"];
@@ -203,7 +203,7 @@ on_both! {
             assert_eq!(ids(&again), ["wikic", "wikid"]);
             assert_eq!(words(&again), "wikki=wiki");
             assert_eq!(again["totalCount"], 4);
-            // A cursor of the one is none of the other.
+            // A cursor of one list is not one of the other.
             let both = json!({ "search": "wikki", "after": after, "before": strict["pageInfo"]["endCursor"] });
             let query = "query($search: String, $after: String, $before: String) { personalConnectors(search: $search, \
                          after: $after, before: $before) { nodes { id } } }";
@@ -212,7 +212,7 @@ on_both! {
         }
     }
 
-    /// Words follow the catalogue, in the process that changes it and in others.
+    /// The words follow the catalogue, in the process that changes it and in others.
     async fn words_come_and_go(server: Server) {
         server.clear().await;
         let before = server
@@ -245,7 +245,7 @@ on_both! {
         );
     }
 
-    /// Words of connectors that others alone see stand for nothing, and are in nobody's way.
+    /// Words of connectors that only others see replace nothing, and do not disturb.
     async fn others_words_are_not_told(server: Server) {
         server.clear().await;
         let private =

@@ -1,4 +1,4 @@
-//! Users' names and pictures: who keeps them, and who sees them.
+//! Users' names and pictures: where they are stored, and who sees them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 const CLAIMS: [&str; 4] = ["--jwt-name-claim", "name", "--jwt-picture-claim", "picture"];
 
 impl Server {
-    /// A token of a user `USER@ORGANIZATION` that has their name and the address of their picture.
+    /// Returns a token of a user `USER@ORGANIZATION` with their name and the address of their picture.
     fn named(&self, who: &str, name: &str, picture: Option<&str>) -> String {
         let (id, organization) = who.split_once('@').unwrap();
         let user = User {
@@ -73,7 +73,7 @@ on_both! {
             server.user_of(&bob, id).await,
             [unknown.clone(), json!({ "name": null, "isViewer": false })]
         );
-        // The token's own name is shown to its user alone, and kept by no read.
+        // The name in the token is shown only to its user, and no read stores it.
         assert_eq!(
             server.data(&named, viewer, json!({})).await["viewer"]["user"],
             ann
@@ -83,7 +83,7 @@ on_both! {
             [ann.clone(), json!({ "name": "Ann", "isViewer": true })]
         );
         assert_eq!(server.user_of(&bob, id).await[0], unknown);
-        // Nor by a change that is not made.
+        // Nor does a change that is not made.
         server
             .change(&named, UPDATE, json!({ "id": id, "name": "Wiki" }))
             .await;
@@ -99,7 +99,7 @@ on_both! {
             [seen.clone(), json!({ "name": "Ann", "isViewer": false })]
         );
         assert_eq!(server.user_of(&nameless, id).await[0], ann);
-        // A token without a picture leaves the one that is known, and one without anything leaves all.
+        // A token without a picture keeps the known one, and one without name and picture keeps both.
         server
             .change(
                 &server.named("ann@acme", "Ann Lee", None),
@@ -219,7 +219,7 @@ on_both! {
         assert_eq!(kept().await, "Ann\nBob\n");
         forget().await;
         assert_eq!(kept().await, "Bob\n");
-        // One whose connector somebody else deleted goes too.
+        // The profile of a user whose connector another user deleted is deleted too.
         let boss = server.token("boss@acme", crate::support::mutations::ADMIN);
         server.change(&boss, DELETE, json!({ "id": of_bob })).await;
         forget().await;

@@ -178,7 +178,7 @@ on_both! {
             server.post("", body).await.0 == 200
         };
         other.hold_up_reads().await;
-        // On PostgreSQL a statement under way ends at its timeout, over HTTP too.
+        // On PostgreSQL a statement in progress ends at its timeout, over HTTP too.
         let on_sqlite = server.storage.url.starts_with("sqlite");
         for end in ["complete", "close", "hang-up"]
             .into_iter()

@@ -613,7 +613,7 @@ on_both! {
             server.reads.lock().unwrap().len()
         };
         let began = Instant::now();
-        // A poll may have been under way. A state older than a second does not count.
+        // A poll may have been in progress. A state older than a second does not count.
         let mut in_a_row = 0;
         while in_a_row < 20 {
             in_a_row = if reads().await == 1 { in_a_row + 1 } else { 0 };

@@ -17,9 +17,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 
 use crate::support::harness::Server;
 
-/// Mostly custom connectors, of 40 organizations and of none, with ties in names and times, and few in one category.
-/// `a` and `b` are as good as random, and three rows in a row share `c`; neighbours differ in organization, which keeps
-/// custom names unique.
+/// Mostly custom connectors of 40 organizations and of none, with ties in names and times, and few in one category. `a`
+/// and `b` are almost random, and three rows in a row share `c`. Neighbours differ in organization, which keeps custom
+/// names unique.
 pub(super) const FILL: &str = "
     INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, description, category, status,
         server_url, server_type, visibility, organization_id, created_by, created_at, updated_at, revision, source)
@@ -73,7 +73,7 @@ pub(super) const FILL_HEALTH: [&str; 3] = [
         1000000 AND seq % 50 < 3",
 ];
 
-/// How a database answers a page.
+/// The way a database answers a page.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) text: String,
@@ -100,7 +100,7 @@ impl Explainer {
         }
     }
 
-    /// As the service has PostgreSQL plan pages and look-ups.
+    /// The settings with which the service has PostgreSQL plan pages and look-ups.
     pub(super) async fn plan_once(&mut self) {
         if let Self::Postgres(connection) = self {
             let set = "SET plan_cache_mode = force_generic_plan";
@@ -117,7 +117,7 @@ impl Explainer {
         .unwrap();
     }
 
-    /// As the service has PostgreSQL plan what takes long.
+    /// The settings with which the service has PostgreSQL plan long statements.
     pub(super) async fn plan_for_values(&mut self) {
         if let Self::Postgres(connection) = self {
             let set = "SET plan_cache_mode = auto";
@@ -161,9 +161,9 @@ async fn explain_sqlite(connection: &mut SqliteConnection, sql: &str) -> Plan {
     }
 }
 
-/// As the service has it planned: without the values of its parameters.
+/// Planned without the values of its parameters, as in the service.
 async fn explain_postgres(connection: &mut PgConnection, statement: &Statement) -> Plan {
-    /// Rows that came out of a table or an index, and those thrown away there.
+    /// Rows that were read from a table or an index, including those that were discarded there.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

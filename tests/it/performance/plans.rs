@@ -15,7 +15,7 @@ use crate::{
     support::{connection::Other, connectors::custom, harness::Server, mutations::WRITE},
 };
 
-/// A long log of others' PRIVATE connectors, each changed a thousand times, after what is there.
+/// A long log: PRIVATE connectors of others, each changed a thousand times, after the present rows.
 const FILL_LOG: &str = "
     INSERT INTO connector_event (number, kind, personal_connector_id, type, organization_id, changed_fields, revision,
         occurred_at, visibility_before, visibility_after, created_by_before, created_by_after, status_before, \
@@ -27,11 +27,11 @@ const FILL_LOG: &str = "
         1700000000000000 + n, 'private', 'private', 'zoe', 'zoe', 'active', 'active'
     FROM number CROSS JOIN catalog_state";
 
-/// Rows of 200,000 that a page of 20 may visit: a few for each that is in sight, since most are not.
+/// The rows of 200,000 that a page of 20 may visit: a few for each visible one, because most are invisible.
 const ROWS_VISITED: u64 = 1000;
 
-/// The same in steps of SQLite's virtual machine, which tells no rows: about 10 for a row out of sight, 30 for one in
-/// it.
+/// The same in steps of SQLite's virtual machine, which does not report rows: about 10 for an invisible row, 30 for a
+/// visible one.
 const STEPS: u64 = 10_000;
 
 /// The orders that have an index: the field, its GraphQL name, and its column.
@@ -43,7 +43,7 @@ const ORDERS: [(OrderField, &str, &str); 3] = [
 
 impl Plan {
     fn check(&self, asked: &str, index: &str) {
-        // PostgreSQL, which knows how frequent values are, may also take the order's index and pass by a few rows more.
+        // PostgreSQL knows how frequent values are. It may also scan the order's index, and skip a few rows more.
         let walks = if self.text.contains("personal_connector USING INDEX") {
             let step = format!("personal_connector USING INDEX {index}");
             self.text
@@ -77,7 +77,7 @@ async fn statement(server: &Server, token: &str, arguments: &str) -> Statement {
     reads[0].clone()
 }
 
-/// No token, a member's, an administrator's of the organization, and one of the catalogue's.
+/// No token, a member's, an organization administrator's, and a catalogue administrator's.
 fn tokens(server: &Server) -> [String; 4] {
     let member = "user7_3@organization7";
     [
@@ -88,7 +88,7 @@ fn tokens(server: &Server) -> [String; 4] {
     ]
 }
 
-/// A position amid all rows.
+/// A position in the middle.
 async fn middle(server: &Server, field: OrderField, column: &str) -> Position {
     let sql =
         format!("SELECT {column}, id FROM personal_connector ORDER BY 1, 2 LIMIT 1 OFFSET 100000");
@@ -103,8 +103,8 @@ async fn middle(server: &Server, field: OrderField, column: &str) -> Position {
     }
 }
 
-/// Every page that has an index: of the whole list and of one category and status, in each order, direction and end of
-/// the list, the first and one in the middle.
+/// Every page with an index: of the whole list and of one category and status, in each order, direction and end of the
+/// list, the first page and one in the middle.
 async fn check_indexed_pages(server: &Server, explainer: &mut Explainer) {
     for ((field, order, column), paired) in ORDERS
         .into_iter()
@@ -153,7 +153,7 @@ async fn check_indexed_pages(server: &Server, explainer: &mut Explainer) {
     }
 }
 
-/// Filters whose own indexes don't give an order: the walk in the order's index is the shorter way.
+/// Filters whose own indexes do not give an order: a scan of the order's index is shorter.
 async fn check_walks(server: &Server, explainer: &mut Explainer) {
     for filter in [
         "category: DEVELOPMENT",
@@ -191,7 +191,7 @@ async fn check_values(server: &Server, explainer: &mut Explainer) {
     }
 }
 
-/// Pages of the orders by other columns: an index gives each part of the list, whichever end it is read from.
+/// Pages in the orders of other columns: an index gives each part of the list, from either end.
 async fn check_other_orders(server: &Server, explainer: &mut Explainer) {
     const FIELDS: [(&str, &str); 8] = [
         ("STATUS", "personal_connector_by_status"),
@@ -237,13 +237,13 @@ async fn check_other_orders(server: &Server, explainer: &mut Explainer) {
     assert!(slow.is_empty(), "{}", slow.join("\n"));
 }
 
-/// Filters by what checks found, which is in tables of its own.
+/// Filters by results of checks, which are in other tables.
 async fn check_found(server: &Server, explainer: &mut Explainer) {
-    // How many times what a page may visit otherwise, on SQLite and on PostgreSQL.
+    // The factor for the limit of a page, on SQLite and on PostgreSQL.
     for (filter, sqlite, postgres) in [
         ("outcome: OPEN", 1, 1),
         ("outcome: [TIMEOUT, AUTH_REQUIRED]", 1, 1),
-        // PostgreSQL reads all that is kept of checks first, of each connector.
+        // PostgreSQL first reads all stored results of checks, of each connector.
         ("not: {outcome: OPEN}", 1, 201),
         // The few matches of a rare tool are found first, then sorted.
         ("toolName: \"rare\"", 1, 1),
@@ -265,7 +265,7 @@ async fn check_found(server: &Server, explainer: &mut Explainer) {
     }
 }
 
-/// Lists by owner: an index leads to those of one user, and the order's index is walked past other organizations.
+/// Lists by owner: an index leads to those of one user, and a scan of the order's index skips other organizations.
 async fn check_owned(server: &Server, explainer: &mut Explainer) {
     let member = "user7_3@organization7";
     let (write, admin) = (["connectors:write"], ["connectors:admin"]);
@@ -305,7 +305,7 @@ async fn check_owned(server: &Server, explainer: &mut Explainer) {
     }
 }
 
-/// Every page of a log in which nothing is in sight looks at as much as the first.
+/// Every page of a log without visible events visits as much as the first.
 async fn check_feed(server: &Server, explainer: &mut Explainer) {
     let (look, each) = (u64::try_from(SCAN).unwrap(), 30);
     let index = "connector_event_pkey";
@@ -345,7 +345,7 @@ async fn check_feed(server: &Server, explainer: &mut Explainer) {
     }
 }
 
-/// Changes of named connectors are found by their index, whatever else is in the log: the first page of them is whole.
+/// Changes of named connectors are found by their index, whatever else is in the log. Their first page is full.
 async fn check_histories(server: &Server, explainer: &mut Explainer) {
     let index = "connector_event_by_personal_connector_id";
     // Each has a thousand events that only administrators of the catalogue see.
@@ -428,8 +428,8 @@ async fn check_histories(server: &Server, explainer: &mut Explainer) {
                 continue;
             };
             let plan = explainer.explain(&sql).await;
-            // A viewer who sees none of them looks at all, and one who sees them at those on the page, beside the one
-            // behind it.
+            // A viewer who sees none of them visits all. A viewer who sees them visits those on the page, and the next
+            // one.
             let events = connectors * if sees { seen + 2 } else { of_one + 1 };
             let most = match explainer {
                 Explainer::Sqlite(_) => events * each + 2000,
@@ -449,7 +449,7 @@ on_both! {
         explainer
             .execute("UPDATE catalog_state SET state = state + 200000")
             .await;
-        // Some of the connectors are there.
+        // Some of the connectors exist.
         let rows: Vec<_> = (0..20)
             .map(|n| {
                 custom(
@@ -471,7 +471,7 @@ on_both! {
     }
 
     async fn pages_of_200_000_rows_walk_an_index(server: Server) {
-        // The same page is asked for again, to see another plan of it.
+        // The same page is read again, because another plan may be used.
         let server = Server::start(
             server.storage.clone(),
             &["--answer-cache-mb", "0"],
@@ -484,13 +484,13 @@ on_both! {
             explainer.execute(sql).await;
         }
         if matches!(explainer, Explainer::Sqlite(_)) {
-            // As few writes leave an SQLite file, which nothing analyzes of itself.
+            // The state of an SQLite file after a few writes, which nothing analyzes.
             check_indexed_pages(&server, &mut explainer).await;
             check_walks(&server, &mut explainer).await;
             check_found(&server, &mut explainer).await;
             check_owned(&server, &mut explainer).await;
             check_other_orders(&server, &mut explainer).await;
-            // As an import of many leaves it.
+            // The state after a large import.
             explainer.execute("PRAGMA analysis_limit = 1000").await;
             for sql in [
                 "ANALYZE personal_connector",
@@ -543,7 +543,7 @@ async fn postgres_plans_pages_once_and_the_rest_for_its_values() {
         ),
     ] {
         let list = format!("personalConnectors({arguments}) {{ nodes {{ name description }} }}");
-        // A statement for itself, and several that share a transaction.
+        // A single statement, and several that share a transaction.
         for query in [
             format!("{{ a: {list} }}"),
             format!("{{ a: {list} b: {list} }}"),

@@ -1,5 +1,4 @@
-//! Searches of 200,000 rows: a page visits few rows, for frequent and rare words, in each order, wherever it is in the
-//! list.
+//! Searches of 200,000 rows: a page visits few rows, for frequent and rare words, in each order, anywhere in the list.
 
 use serde_json::{Value, json};
 
@@ -14,11 +13,11 @@ const WORDS: &str = "'reads'
     || CASE WHEN seq % 2 = 0 THEN ' often' ELSE '' END || CASE WHEN seq % 4 = 0 THEN ' half' ELSE '' END
     || CASE WHEN seq % 20 = 0 THEN ' medium' ELSE '' END || CASE WHEN seq % 2000 = 0 THEN ' seldom' ELSE '' END";
 
-/// How many rows have them.
+/// The number of rows with each of them.
 const COUNTS: &str = "('reads', 200000, 0, 0), ('often', 100000, 0, 0), ('half', 50000, 0, 0), ('medium', 10000, 0, 0),
     ('seldom', 100, 0, 0)";
 
-/// Searches, and how many rows have all of the words.
+/// Searches, and the number of rows with all their words.
 const SEARCHES: [(&str, u64); 9] = [
     ("often", 100_000),
     ("half", 50_000),
@@ -31,20 +30,20 @@ const SEARCHES: [(&str, u64); 9] = [
     ("reads often half medium", 10_000),
 ];
 
-/// Rows that a page of 20 visits on PostgreSQL, whatever it searches for: a walk for each tier, which looks for tools
-/// too.
+/// The rows that a page of 20 visits on PostgreSQL in any search: one scan for each tier, which looks up tools too.
 const WALKS: u64 = 10_000;
 
-/// The same for words that few rows have: the words themselves.
+/// The same for rare words, whose rows are looked up.
 const FEW: u64 = 500;
 
-/// Steps of SQLite's virtual machine for each row that has the words, which are listed once or twice, and for all else.
+/// Steps of SQLite's virtual machine for each row with the words, which are listed once or twice, and for everything
+/// else.
 const STEPS: (u64, u64) = (30, 100_000);
 
-/// Gives rows the words, as migrations and writes leave them.
+/// Adds the words to rows, as migrations and writes do.
 async fn fill(explainer: &mut Explainer) {
     let tools = "SELECT seq, WORDS FROM personal_connector WHERE seq > 1000000 AND seq % 10 = 0";
-    // As many as tools have, so that a look-up is shorter than a scan.
+    // As many as connectors with tools, so that a look-up is shorter than a scan.
     let others: Vec<_> = (0..150).map(|number| format!("other{number}")).collect();
     let others = others.join(" ");
     match explainer {
@@ -78,14 +77,14 @@ async fn fill(explainer: &mut Explainer) {
         "INSERT INTO search_word (word, connectors, public_connectors, since) VALUES {COUNTS}"
     );
     explainer.execute(counts).await;
-    // As if the rows had been written one by one, and the log forgotten.
+    // As if the rows had been written one by one, and the log pruned.
     explainer.execute("DELETE FROM connector_event").await;
     let state = "UPDATE catalog_state SET state = 1200000, forgotten = 1200000, forgotten_mark = 7";
     explainer.execute(state).await;
     explainer.execute("ANALYZE").await;
 }
 
-/// Asks for a page, and returns it with the rows, or the steps, that its statements visit, and their plans.
+/// Reads a page. Returns it with the rows or steps that its statements visit, and their plans.
 async fn page(server: &Server, explainer: &mut Explainer, arguments: &str) -> (Value, u64, String) {
     // An administrator of the catalogue sees everything.
     let root = server.token("root@acme", &["catalog:admin"]);
@@ -146,7 +145,7 @@ on_both! {
                         let (_, visited, plans) = page(&server, &mut explainer, &asked).await;
                         let most = match explainer {
                             Explainer::Sqlite(_) => STEPS.0 * found + STEPS.1,
-                            // Few are looked up, and many are walked to.
+                            // A few are looked up, and many are scanned.
                             Explainer::Postgres(_) if found <= 1000 => 6 * found + FEW,
                             Explainer::Postgres(_) if found <= 10_000 => WALKS + 2 * found,
                             Explainer::Postgres(_) => WALKS,

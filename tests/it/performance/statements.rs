@@ -1,4 +1,4 @@
-//! How many statements an answer makes.
+//! The number of statements of a response.
 
 use entity::{ConnectorStatus, personal_connector::Model};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Operations, and how many statements they read with.
+/// Operations, and the number of statements that read for them.
 const COUNTS: &[(&str, usize)] = &[
     ("{ viewer { userId } }", 0),
     (
@@ -39,7 +39,7 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectors { facets { type { count } } again: facets { status { count } } totalCount } }",
         2,
     ),
-    // Organizations are counted for themselves, and only where they are asked for.
+    // Organizations have their own count, only if they are selected.
     (
         "{ personalConnectors { nodes { id } facets { organizationId { count } } } }",
         2,
@@ -68,7 +68,7 @@ const COUNTS: &[(&str, usize)] = &[
         3,
     ),
     ("{ personalConnectors { facets { __typename } } }", 1),
-    // Facets that a fragment asks for are seen from afar.
+    // Facets in a fragment are detected.
     (
         "{ personalConnectors { totalCount ...Facets } } fragment Facets on \
          PersonalConnectorConnection { facets { type { count } } }",
@@ -82,7 +82,7 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectors { totalCount facets @skip(if: true) { type { count } } } }",
         2,
     ),
-    // One for each level, however many connectors there are.
+    // One for each level, for any number of connectors.
     ("{ personalConnectors { nodes { replacedBy { id } } } }", 2),
     (
         "{ personalConnectors { nodes { replacedBy { name replacedBy { id } } } } }",
@@ -101,7 +101,7 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectors { totalCount facets { type { count } } nodes { replacedBy { id } } } }",
         3,
     ),
-    // The last of the chain is replaced by nothing, for which nothing is asked.
+    // The last of the chain has no replacement, which needs no statement.
     (
         "{ personalConnectors(filter: {status: ACTIVE}) { nodes { replacedBy { id } } } }",
         1,
@@ -140,7 +140,7 @@ const COUNTS: &[(&str, usize)] = &[
          } } } } }",
         3,
     ),
-    // The state that a cursor stands for is not counted.
+    // The state of a cursor is not counted.
     ("{ personalConnectors { nodes { id } changesCursor } }", 1),
     (
         "{ personalConnectorChanges { edges { cursor node { kind actor } } pageInfo { endCursor } } }",
@@ -160,7 +160,7 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectorChanges(first: 0) { nodes { personalConnector { id } } } }",
         1,
     ),
-    // Those that are newest first are read by the index of connectors, of a whole list at once.
+    // The newest ones are read by the index of connectors, for a whole list at once.
     (
         "{ personalConnectors { nodes { lastChange { kind actor changes { field before after } personalConnector { \
          name } } } } }",
@@ -198,7 +198,7 @@ const COUNTS: &[(&str, usize)] = &[
     ),
 ];
 
-/// Changes the catalogue twice and forgets the first change, so that each count is counted anew.
+/// Changes the catalogue twice and prunes the first change, so that each count is computed again.
 async fn change_untold(server: &Server, n: usize, replacement: Option<&str>) {
     let row = |id: String| Model {
         status: replacement.map_or(ConnectorStatus::Active, |_| ConnectorStatus::Deprecated),
@@ -241,7 +241,7 @@ on_both! {
         }
     }
 
-    /// SQLite's index finds a tier for itself, PostgreSQL's all of them but the tools'.
+    /// SQLite's index finds each tier separately, PostgreSQL's all of them except the tools'.
     async fn a_search_is_read_as_far_as_the_page_goes(server: Server) {
         server.clear().await;
         let says = |id: &str| Model {
@@ -277,7 +277,7 @@ on_both! {
         }
     }
 
-    /// It is in another table, which lists of nothing of the kind leave alone.
+    /// It is in another table, which lists without such fields do not read.
     async fn outcomes_are_looked_up_where_they_are_asked_for(server: Server) {
         let asked = [
             (

@@ -1,4 +1,4 @@
-//! Imports and migrations that write much gather statistics before they are done.
+//! Imports and migrations that write much gather statistics before they end.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The tables with statistics. PostgreSQL is kept from gathering any by itself.
+/// The tables with statistics. PostgreSQL is prevented from gathering any by itself.
 async fn analyzed(server: &Server) -> String {
     if server.storage.url.starts_with("postgres") {
         let tables = "SELECT DISTINCT tablename::text AS name FROM pg_stats WHERE schemaname = current_schema() ORDER \
@@ -70,7 +70,7 @@ on_both! {
         let found = analyzed(&server).await;
         assert!(has(&found), "{found}");
         run(program_on(&server.storage, &["check-database"])).ok();
-        // Readers that were open go on, and so does a start.
+        // Open readers continue, and so does a start.
         let list = "{ personalConnectors(filter: {status: ACTIVE}, orderBy: {field: CREATED_AT, direction: DESC}, \
                     first: 2) { nodes { id } } }";
         let before = server.data("", list, json!({})).await;

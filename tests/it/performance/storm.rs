@@ -1,7 +1,7 @@
-//! More load than the machine serves: what is too much is turned away, and the rest answered.
+//! More load than the machine can serve: the surplus is rejected, and the rest is answered.
 //!
-//! `cargo test --release --test it storm -- --ignored --nocapture --test-threads 1` measures what this machine serves,
-//! asks ten times as much of it for a minute, and prints what became of it.
+//! `cargo test --release --test it storm -- --ignored --nocapture --test-threads 1` measures the capacity of this
+//! machine, sends ten times as much for a minute, and prints the results.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// A server with a catalogue in which a list is some work.
+/// A server with a catalogue whose lists take some work.
 fn server(storage: &TestDatabase, count: usize, flags: &[&str]) -> Serving {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("objects.jsonl");
@@ -79,7 +79,7 @@ on_both_databases! {
         if let (Some(before), Some(after)) = (before, after) {
             assert!(after < before + 64 * 1024, "{before} KiB became {after}");
         }
-        // At once as before.
+        // Served at once, as before.
         outcome.add(&load.ask().await.unwrap(), Duration::ZERO);
         let turned_away = outcome.count(503);
         let told = format!("graphql_errors_total{{code=\"UNAVAILABLE\"}} {turned_away}\n");
@@ -88,7 +88,7 @@ on_both_databases! {
             assert!(began.elapsed() < Duration::from_secs(10), "{told}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // They have no line each.
+        // Rejections have no line each.
         let log = server.stop().err;
         assert!(
             log.contains("requests were rejected") && log.contains("the service is overloaded"),
@@ -124,7 +124,7 @@ async fn ten_times_too_much(name: &str, storage: TestDatabase) {
     let server = server(&storage, 2000, &["--answer-cache-mb", "0"]);
     let load = Load::on(&server, &token("ann@acme", "connectors:write"));
     let for_ten_seconds = |_: &Outcome, began: Instant| began.elapsed() < SERVED;
-    // Warm, and then as it serves one after the other, and as much as it can.
+    // After a warm-up: one request after the other, and then as many as it can.
     closed(&load, 32, |_, began| began.elapsed() < SERVED / 2).await;
     let mut alone = closed(&load, 1, for_ten_seconds).await;
     let mut most = closed(&load, 32, for_ten_seconds).await;
@@ -146,7 +146,7 @@ async fn ten_times_too_much(name: &str, storage: TestDatabase) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let micros = usize::try_from(began.elapsed().as_micros()).unwrap();
         for _ in sent + not_sent..10 * capacity * micros / 1_000_000 {
-            // So much could not be even of clients: there are not so many ports.
+            // There are not enough ports for so many clients.
             if under_way.len() > 20_000 {
                 not_sent += 1;
                 continue;

@@ -60,7 +60,7 @@ async fn recovers(cut: Cut) {
     .await;
     let server = Arc::clone(&traffic.server);
 
-    // This many statements are under way.
+    // This many statements are in progress.
     let mut blocking = session(&storage.url).await;
     let lock = "BEGIN; LOCK TABLE personal_connector IN ACCESS EXCLUSIVE MODE";
     run_in(&mut blocking, lock).await;

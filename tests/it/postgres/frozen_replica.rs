@@ -30,7 +30,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 const HOLDERS: &str = "SELECT client_port::bigint AS port FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'idle in transaction' AND backend_xid IS NOT NULL";
 
-/// Returns whether a replica behind this proxy holds a lock, with no statement under way.
+/// Returns whether a replica behind this proxy holds a lock, with no statement in progress.
 async fn holds_lock(storage: &TestDatabase, proxy: &Proxy) -> bool {
     let ports = rows(&storage.url, HOLDERS).await;
     let mut ports = ports.lines().map(|port| port.parse().unwrap());
@@ -60,7 +60,7 @@ async fn others_write_again_while_it_holds_a_lock() {
         assert!(tries < 100, "it never held a lock");
         let stopped = Instant::now();
         frozen.server.process.signal("STOP");
-        // A statement under way ends first.
+        // A statement in progress ends first.
         let mut holds = false;
         for _ in 0..5 {
             holds = holds_lock(&storage, &proxy).await;

@@ -335,7 +335,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
         for writer in &crew.writers {
             let stored = writer.stored(&cut).await;
             let told = writer.history.partition_point(|(at, _)| *at <= place);
-            // The write under way may be stored or not.
+            // The write in progress may be stored or not.
             let before = told.checked_sub(1).map(|last| &writer.history[last].1);
             let is_before = before.map_or(stored.is_empty(), |before| *before == stored);
             let is_next = writer

@@ -78,7 +78,7 @@ impl Trigger<'_> {
         rows(&self.storage.url, &sql).await;
     }
 
-    /// Allows another change of the tools at once. Waits for a check under way, which would write the old time again.
+    /// Allows another change of the tools at once. Waits for a check in progress, which would write the old time again.
     async fn settle(&self) {
         const SETTLE: &str = "UPDATE connector_health SET tools_settle_at = NULL";
         let sql = if self.is_sqlite() {
