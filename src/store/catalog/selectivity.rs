@@ -16,8 +16,8 @@ use crate::{
     store::catalog::filter::written,
 };
 
-/// The rows that are looked up and sorted in about the time of a scan in the order of the list, up to a page of them:
-/// on PostgreSQL of a walk past [`WALKED`] rows, on SQLite past 200,000.
+/// The most rows that are found and sorted. More are looked for in the order of the list, which takes about as long
+/// for this number: PostgreSQL visits [`WALKED`] rows, and SQLite may pass 200,000.
 pub(super) const FEW: u64 = 2000;
 
 /// The most rows that a scan of an order's index visits. A scan that finds no page in them is given up.
@@ -26,8 +26,8 @@ pub(super) const WALKED: u64 = 2000;
 /// The number of terms to count: the longest ones, which are usually the rarest.
 const TERMS: usize = 8;
 
-/// Selects how many rows have each of the terms in their own fields, and how many rows there are at most. Of a
-/// beginning, [`FEW`] words and one are counted.
+/// Selects how many rows have each term in their own fields, and the highest number of a row. Of the words with a
+/// beginning, [`FEW`] and one are counted.
 pub(super) fn of_terms(terms: &[SearchTerm]) -> SelectStatement {
     let mut terms: Vec<_> = terms.iter().collect();
     terms.sort_by_key(|term| std::cmp::Reverse(term.words().map(|word| word.text.len()).max()));
@@ -45,10 +45,10 @@ pub(super) fn of_terms(terms: &[SearchTerm]) -> SelectStatement {
         .take()
 }
 
-/// Whether few rows are expected, by what [`of_terms`] selects.
+/// Returns whether few rows are expected, by the counts of [`of_terms`].
 ///
-/// A walk on PostgreSQL is short, and so takes all that have the rarest term for found. SQLite can scan all rows, and
-/// takes terms to be independent.
+/// On PostgreSQL the rarest term decides, because a walk that finds no page costs little. A scan on SQLite may pass all
+/// rows, so that terms count as independent there.
 pub(super) fn are_few(counts: &[(u64, u64)], backend: DbBackend) -> bool {
     let expected = match backend {
         DbBackend::Postgres => counts.iter().map(|(found, _)| *found).min(),

@@ -50,12 +50,15 @@ impl WordIndex<'_> {
         }
     }
 
-    /// The same rows for a statement that something else leads to. SQLite lists what is found, and looks there for each
-    /// row.
+    /// The same rows for a statement that reads rows by another index. SQLite lists the found rows, and looks up each
+    /// row in the list.
     pub(super) fn own_of_row(self, up_to: Field) -> SimpleExpr {
         match self.backend {
             DbBackend::Postgres => self.own(up_to),
-            _ => is_in(led(seq()), self.fts5("connector_search", columns(up_to))),
+            _ => is_in(
+                without_index(seq()),
+                self.fts5("connector_search", columns(up_to)),
+            ),
         }
     }
 
@@ -90,8 +93,8 @@ impl WordIndex<'_> {
         }
     }
 
-    /// The same rows for a statement that something else leads to. PostgreSQL looks at the words of each row, of which
-    /// there are few.
+    /// The same rows for a statement that reads rows by another index. PostgreSQL reads the words of each row, because
+    /// the statement visits few.
     pub(super) fn with_tools_of_row(self) -> SimpleExpr {
         match self.backend {
             // Without the OFFSET it would be listed, too.
@@ -100,7 +103,10 @@ impl WordIndex<'_> {
                  AND seq = \"personal_connector\".\"seq\" OFFSET 0)",
                 [self.tsquery_of_tools()],
             ),
-            _ => is_in(led(seq()), self.fts5("connector_tool_search", "words")),
+            _ => is_in(
+                without_index(seq()),
+                self.fts5("connector_tool_search", "words"),
+            ),
         }
     }
 
@@ -146,8 +152,8 @@ fn seq() -> SimpleExpr {
     Column::Seq.into_simple_expr()
 }
 
-/// A column that SQLite takes no index for.
-fn led(column: SimpleExpr) -> SimpleExpr {
+/// Keeps SQLite from using an index of the column.
+fn without_index(column: SimpleExpr) -> SimpleExpr {
     Expr::cust_with_expr("+?", column)
 }
 
