@@ -325,7 +325,7 @@ mod tests {
             "{}",
             error.message
         );
-        assert!(error.message.contains("start over"), "{}", error.message);
+        assert!(error.message.contains("Start over"), "{}", error.message);
     }
 
     #[test]
