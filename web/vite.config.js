@@ -34,5 +34,5 @@ export default defineConfig({
   worker: { format: 'es', plugins: () => [withoutPrettier, notices.gather()] },
   plugins: [notices.gather(), notices.write()],
   // `npx vite` beside a running service.
-  server: { proxy: { '/graphql': 'http://127.0.0.1:8080' } },
+  server: { proxy: { '/graphql': { target: 'http://127.0.0.1:8080', ws: true } } },
 });

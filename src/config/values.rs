@@ -63,6 +63,21 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     })
 }
 
+/// Parses the URL of an OpenID provider (OpenID Connect Discovery 1.0, section 4).
+pub(super) fn issuer(text: &str) -> Result<Url, String> {
+    whole_user(text)?;
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    url.ok_or_else(|| {
+        "expected an http or https URL without user, query and fragment, such as https://id.example.com".to_owned()
+    })
+}
+
 /// Parses a network. A single address is a network of one. IPv4 that is mapped into IPv6 becomes IPv4.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let Ok(net) = text.parse::<IpNet>() else {

@@ -15,7 +15,7 @@ use crate::config::Console;
 use super::{assets, policy::with_policy};
 
 /// The paths of views with one segment, and with more.
-const SHALLOW: [&str; 2] = ["/", "/import"];
+const SHALLOW: [&str; 3] = ["/", "/import", "/signed-in"];
 const DEEP: [(&str, &str); 2] = [
     ("/connectors/{id}", "../"),
     ("/connectors/{id}/edit", "../../"),
@@ -27,13 +27,33 @@ const SETTINGS: &str = "content=\"{}\"";
 
 /// The settings that the script reads from the page.
 #[derive(Debug, Serialize)]
-struct ForScript {
+#[serde(rename_all = "camelCase")]
+struct ForScript<'a> {
     icons: bool,
+    sign_in: Option<SignIn<'a>>,
+}
+
+/// The issuer that users sign in with, and the parameters of its authorization request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignIn<'a> {
+    issuer: &'a str,
+    client_id: &'a str,
+    scope: String,
+    resource: Option<&'a str>,
 }
 
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(settings: &Console) -> Router<S> {
+    let issuer = settings.console_issuer.as_ref();
+    let client = issuer.zip(settings.console_client_id.as_deref());
     let for_script = ForScript {
         icons: settings.console_icons,
+        sign_in: client.map(|(issuer, client_id)| SignIn {
+            issuer: issuer.as_str().trim_end_matches('/'),
+            client_id,
+            scope: settings.console_scope.join(" "),
+            resource: settings.console_resource.as_deref(),
+        }),
     };
     let page = assets::text("console.html").replacen(
         SETTINGS,
@@ -71,8 +91,14 @@ fn policy(settings: &Console) -> HeaderValue {
     } else {
         "'self'"
     };
+    let issuer = settings
+        .console_issuer
+        .as_ref()
+        .map_or_else(String::new, |issuer| {
+            format!(" {}", issuer.origin().ascii_serialization())
+        });
     let policy = format!(
-        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src {images}; \
+        "default-src 'none'; script-src 'self'; connect-src 'self'{issuer}; style-src 'self'; img-src {images}; \
          base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(assets::POLICY))

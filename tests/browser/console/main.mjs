@@ -10,6 +10,7 @@ import { startMcp } from './mcp.mjs';
 import { takePictures } from './pictures.mjs';
 import { launch } from './page.mjs';
 import { freePort, start } from './service.mjs';
+import { signAtIssuer } from './signing-in.mjs';
 
 const [program, postgres] = process.argv.slice(2);
 const SIZES = [
@@ -60,6 +61,7 @@ try {
     }
   }
   if (!only) await measureWeight(world);
+  if (!only || only === 'signAtIssuer') await signAtIssuer(browser, program);
   // The database makes no difference to the browser.
   if (!only && !postgres) await measureTyping(browser, program);
 } finally {

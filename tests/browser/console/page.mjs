@@ -24,15 +24,16 @@ export async function launch() {
 }
 
 /** Opens a page, which is judged when it is closed. */
-export async function open(browser, origin, path, { width = 1440, height = 900, colorScheme = 'light', locale = 'en-GB', ...more } = {}) {
+export async function open(browser, origin, path, { width = 1440, height = 900, colorScheme = 'light', locale = 'en-GB', others = [], stub, ...more } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, locale, ...more });
   const complaints = [];
   // While the service is away, requests fail, and the browser says so.
   const state = { isAway: false, isLeaving: false };
   const complain = text => state.isAway || complaints.push(text);
   await context.route(
-    url => url.origin !== origin,
+    url => url.origin !== origin && !others.includes(url.origin),
     route => {
+      if (route.request().url().startsWith(stub)) return route.fulfill({ contentType: 'text/css', body: '' });
       complain(`asked for ${route.request().url()}`);
       return route.abort();
     },
@@ -40,8 +41,13 @@ export async function open(browser, origin, path, { width = 1440, height = 900, 
   await context.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', event => console.error(`the policy refused ${event.violatedDirective} ${event.blockedURI}`));
     globalThis.shift = 0;
+    globalThis.moved = [];
     new PerformanceObserver(list => {
-      for (const entry of list.getEntries()) if (!entry.hadRecentInput) globalThis.shift += entry.value;
+      for (const { value, hadRecentInput, sources } of list.getEntries()) {
+        if (hadRecentInput) continue;
+        globalThis.shift += value;
+        globalThis.moved.push(...sources.map(({ node }) => `${node?.nodeName} ${node?.textContent?.slice(0, 40)}`));
+      }
     }).observe({ type: 'layout-shift', buffered: true });
   });
   const page = await context.newPage();
@@ -65,9 +71,8 @@ export async function open(browser, origin, path, { width = 1440, height = 900, 
       assert.deepEqual(told, [], `axe on ${name}`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
-      const shift = await page.evaluate(() => globalThis.shift);
-      assert.ok(shift <= 0.05, `the layout of ${name} shifts by ${shift}`);
-      return shift;
+      const { shift, moved } = await page.evaluate(() => ({ shift: globalThis.shift, moved: globalThis.moved }));
+      assert.ok(shift <= 0.05, `the layout of ${name} shifts by ${shift}: ${moved.join('; ')}`);
     },
     async done() {
       state.isLeaving = true;

@@ -32,10 +32,15 @@ function newDatabase(postgres) {
 }
 
 /** Starts the program. It checks only the servers that a test asks it to check. */
-export async function start(binary, { postgres, flags = [], prepare = async () => undefined } = {}) {
+export async function start(binary, { postgres, port, flags = [], hasSecret = true, prepare = async () => undefined } = {}) {
   const database = newDatabase(postgres);
-  const port = await freePort();
-  const env = { ...process.env, CONNECTORS_DATABASE_URL: database.url, CONNECTORS_JWT_SECRET: SECRET, CONNECTORS_MONITOR: 'false' };
+  port ??= await freePort();
+  const env = {
+    ...process.env,
+    CONNECTORS_DATABASE_URL: database.url,
+    CONNECTORS_MONITOR: 'false',
+    ...(hasSecret && { CONNECTORS_JWT_SECRET: SECRET }),
+  };
   const origin = `http://127.0.0.1:${port}`;
   let child;
   const run = async () => {

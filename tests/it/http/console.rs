@@ -26,6 +26,7 @@ async fn every_view_is_the_page_with_its_own_base() {
         ("/", "./"),
         ("/?q=a&status=ACTIVE", "./"),
         ("/import", "./"),
+        ("/signed-in?code=a&state=b", "./"),
         ("/connectors/new", "../"),
         ("/connectors/pcon_github", "../"),
         ("/connectors/pcon_github/edit", "../../"),
@@ -45,7 +46,7 @@ async fn every_view_is_the_page_with_its_own_base() {
         let page = page.text().await.unwrap();
         assert!(page.contains(&format!("<base href=\"{base}\">")), "{page}");
         assert!(!page.contains("://"), "{page}");
-        assert_eq!(settings(&page), json!({ "icons": false }));
+        assert_eq!(settings(&page), json!({ "icons": false, "signIn": null }));
         // Every URL of the page is of an asset, and relative to its base.
         for (_, rest) in page
             .match_indices("=\"./")
@@ -76,7 +77,7 @@ async fn icons_of_other_hosts_are_a_setting() {
     assert!(policy.contains("; img-src 'self' https:;"), "{policy}");
     assert_eq!(
         settings(&page.text().await.unwrap()),
-        json!({ "icons": true })
+        json!({ "icons": true, "signIn": null })
     );
 }
 
@@ -91,4 +92,33 @@ async fn can_be_turned_off() {
     for path in ["/import", "/connectors/pcon_github"] {
         assert_eq!(get(&server, path).await.status(), 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_issuer_may_be_asked_for_tokens() {
+    let server = Server::on_sqlite(&[
+        "--console-issuer",
+        "https://id.example.com/realms/a&b",
+        "--console-client-id",
+        "the \"console\"",
+        "--console-scope",
+        "openid,connectors:admin",
+        "--console-resource",
+        "https://connectors.example.com",
+    ])
+    .await;
+    let page = get(&server, "/signed-in").await;
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("; connect-src 'self' https://id.example.com;"),
+        "{policy}"
+    );
+    let sign_in = json!({
+        "issuer": "https://id.example.com/realms/a&b",
+        "clientId": "the \"console\"",
+        "scope": "openid connectors:admin",
+        "resource": "https://connectors.example.com",
+    });
+    let expected = json!({ "icons": false, "signIn": sign_in });
+    assert_eq!(settings(&page.text().await.unwrap()), expected);
 }

@@ -3,14 +3,15 @@ import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
 import { useConnection } from './api/changes.ts';
 import { useShortcut } from './palette/shortcut.ts';
 import { Account } from './session/Account.tsx';
-import { isCatalogAdmin, useViewer } from './session/session.tsx';
+import { isCatalogAdmin, useSession, useViewer } from './session/session.tsx';
 import { useTexts } from './texts/texts.tsx';
 
 const Palette = lazy(async () => ({ default: (await import('./palette/Palette.tsx')).Palette }));
 
 /** The header, and the page below it. */
 export function Frame() {
-  const { page, edit, transfer, palette } = useTexts();
+  const { page, edit, transfer, palette, session } = useTexts();
+  const { isExpired } = useSession();
   const viewer = useViewer();
   const [isPaletteOpen, setPaletteOpen] = useState(false);
   useShortcut(useCallback(() => setPaletteOpen(true), []));
@@ -29,6 +30,8 @@ export function Frame() {
         </nav>
       </header>
       <ConnectionNote />
+      {isExpired && <p className="bar-note" role="alert">{session.expired}</p>}
+      {viewer?.readOnly && <p className="bar-note">{session.readOnly}</p>}
       {isPaletteOpen && <Suspense><Palette onClose={() => setPaletteOpen(false)} /></Suspense>}
       <main id="main" tabIndex={-1}><Outlet /></main>
     </>

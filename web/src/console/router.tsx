@@ -39,17 +39,21 @@ function stringifySearch(search: Record<string, unknown>) {
   return text ? `?${text}` : '';
 }
 
-export const router = createRouter({
-  routeTree: root.addChildren([browse, connector, add, edit, transfer]),
-  basepath: base.pathname,
-  parseSearch: text => Object.fromEntries(new URLSearchParams(text)),
-  stringifySearch,
-  scrollRestoration: true,
-  defaultPreload: false,
-});
+const routeTree = root.addChildren([browse, connector, add, edit, transfer]);
+
+/** Makes the router, which begins at the address of the page. */
+export const makeRouter = () =>
+  createRouter({
+    routeTree,
+    basepath: base.pathname,
+    parseSearch: text => Object.fromEntries(new URLSearchParams(text)),
+    stringifySearch,
+    scrollRestoration: true,
+    defaultPreload: false,
+  });
 
 declare module '@tanstack/react-router' {
   interface Register {
-    router: typeof router;
+    router: ReturnType<typeof makeRouter>;
   }
 }

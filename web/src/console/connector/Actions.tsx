@@ -31,10 +31,12 @@ export function Actions({ connector, onChange }: { connector: ConnectorOf; onCha
         <button type="button" disabled={fetching} onClick={() => void check({ input: { id } }).then(onChange)}>{texts.check}</button>
       )}
       {connector.viewerCanDelete && <button type="button" className="danger" onClick={() => setOpen('delete')}>{edit.delete}</button>}
-      <p role="status">
-        {checked?.inspection && `${texts.checked} ${checked.inspection.message}`}
-        {checked?.userErrors.map(({ message }) => message).join(' ')}
-      </p>
+      {connector.viewerCanCheck && (
+        <p role="status">
+          {checked?.inspection && `${texts.checked} ${checked.inspection.message}`}
+          {checked?.userErrors.map(({ message }) => message).join(' ')}
+        </p>
+      )}
       <Why connector={connector} />
       {open === 'status' && <StatusDialog connector={connector} onClose={close} onDone={done} />}
       {open === 'category' && <CategoryDialog ids={[id]} title={edit.categoryOf(name)} onClose={close} onDone={done} />}

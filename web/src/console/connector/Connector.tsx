@@ -1,5 +1,5 @@
 import { Link, useParams } from '@tanstack/react-router';
-import { useCallback, useMemo } from 'react';
+import { useCallback, useMemo, useState } from 'react';
 import { useQuery } from 'urql';
 import { listOf, useChanges } from '../api/changes.ts';
 import { HealthBadge, outcomeOf, StatusBadge, VisibilityBadge } from '../parts/Badge.tsx';
@@ -9,10 +9,10 @@ import { useTitle } from '../parts/title.ts';
 import { labelOf, useTexts } from '../texts/texts.tsx';
 import { Actions } from './Actions.tsx';
 import { Facts } from './Facts.tsx';
-import { Health } from './Health.tsx';
-import { History } from './History.tsx';
-import { Connector, type ConnectorOf } from './queries.ts';
-import { Tools } from './Tools.tsx';
+import { firstChart, Health } from './Health.tsx';
+import { firstChanges, History } from './History.tsx';
+import { Connector, type ConnectorOf, HealthChart, History as HistoryQuery, Tools as ToolsQuery } from './queries.ts';
+import { firstTools, Tools } from './Tools.tsx';
 
 export function ConnectorPage() {
   const { id } = useParams({ from: '/connectors/$id' });
@@ -28,8 +28,10 @@ function Shown({ id }: { id: string }) {
   const changed = useChanges(fetching ? undefined : data?.personalConnectors.changesCursor, list).size > 0;
   useTitle(connector ? `${connector.name} · ${page.title}` : page.title);
 
+  const isWhole = useParts(id);
+
   if (error) return <Problem error={error} retry={readAgain} />;
-  if (!data) return <p className="loading">{page.loading}</p>;
+  if (!data || !isWhole) return <p className="loading">{page.loading}</p>;
   if (!connector) {
     return (
       <div className="nothing">
@@ -62,6 +64,17 @@ function Shown({ id }: { id: string }) {
       </div>
     </article>
   );
+}
+
+/** Whether the parts of the page are read: they are shown together, so that none moves another. Each finds its own in the cache. */
+function useParts(id: string) {
+  const [tools] = useQuery({ query: ToolsQuery, variables: firstTools(id) });
+  const [history] = useQuery({ query: HistoryQuery, variables: firstChanges(id) });
+  const [chart] = useQuery({ query: HealthChart, variables: firstChart(id) });
+  const [isWhole, setWhole] = useState(false);
+  const isRead = [tools, history, chart].every(({ data, error }) => data !== undefined || error !== undefined);
+  if (isRead && !isWhole) setWhole(true);
+  return isWhole || isRead;
 }
 
 function Head({ connector }: { connector: ConnectorOf }) {

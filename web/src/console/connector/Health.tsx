@@ -13,6 +13,9 @@ const PERIODS = [
   { hours: 30 * 24, count: 30 },
 ] as const;
 
+/** The variables of the chart as it is at first. */
+export const firstChart = (id: string) => ({ id, ...PERIODS[0] });
+
 /** The last check, and the checks over time. */
 export function Health({ id, health, hasServer }: { id: string; health: HealthOf | null; hasServer: boolean }) {
   const { health: texts, connector } = useTexts();
@@ -56,7 +59,7 @@ function Over({ id, checkedAt }: { id: string; checkedAt: string }) {
   const { health: texts } = useTexts();
   const { language } = useLanguage();
   const [period, setPeriod] = useState<(typeof PERIODS)[number]>(PERIODS[0]);
-  const [{ data }, read] = useQuery({ query: HealthChart, variables: { id, hours: period.hours, count: period.count } });
+  const [{ data }, read] = useQuery({ query: HealthChart, variables: { id, ...period } });
   useReadAgain(checkedAt, () => read({ requestPolicy: 'network-only' }));
   const chart = data?.personalConnector?.health ?? undefined;
   const named = (hours: number) => (hours <= 24 ? texts.hours(Math.max(1, Math.round(hours))) : texts.days(Math.round(hours / 24)));

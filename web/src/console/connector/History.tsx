@@ -9,6 +9,9 @@ import { useReadAgain } from './Tools.tsx';
 
 const STEP = 10;
 
+/** The variables of the list as it is at first. */
+export const firstChanges = (id: string) => ({ id, first: STEP });
+
 /** Who changed what and when, the latest first. */
 export function History({ id, revision }: { id: string; revision: number }) {
   const { connector, history: texts } = useTexts();

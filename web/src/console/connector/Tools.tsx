@@ -10,6 +10,9 @@ import { Schema } from './Schema.tsx';
 const STEP = 20;
 const MOST = 1000;
 
+/** The variables of the list as it is at first. */
+export const firstTools = (id: string) => ({ id, search: '', first: STEP });
+
 /** The tools that the server last listed. Another check, which `revision` names, may have listed others. */
 export function Tools({ id, revision }: { id: string; revision: string | undefined }) {
   const { tools: texts, connector, page } = useTexts();
@@ -21,7 +24,7 @@ export function Tools({ id, revision }: { id: string; revision: string | undefin
   const checkedAt = data?.personalConnector?.health?.toolsCheckedAt;
   const isEmpty = list?.totalCount === 0 && !search;
   return (
-    <section aria-labelledby="tools" aria-busy={fetching}>
+    <section aria-labelledby="tools" className="known" aria-busy={fetching}>
       <div className="bar">
         <h2 id="tools">{connector.tools} {list && !isEmpty && <span className="count">{list.totalCount}</span>}</h2>
         {list && !isEmpty && (

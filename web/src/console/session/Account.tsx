@@ -1,5 +1,5 @@
 import { type SubmitEvent, useState } from 'react';
-import { base } from '../settings.ts';
+import { base, settings, type SignIn } from '../settings.ts';
 import { Dialog } from '../parts/Dialog.tsx';
 import { languages, textsOf, useLanguage, useTexts } from '../texts/texts.tsx';
 import { useSession, useViewer } from './session.tsx';
@@ -11,12 +11,18 @@ export function Account() {
   const session = useSession();
   const viewer = useViewer();
   const [isOpen, setOpen] = useState(false);
+  const signOut = async () => {
+    const { forget } = await import('./oidc.ts');
+    forget();
+    session.signOut();
+  };
   const name = viewer?.user?.name ?? viewer?.userId;
   return (
     <>
       <button type="button" id="account" onClick={() => setOpen(true)}>{session.isSignedIn ? (name ?? '…') : texts.signIn}</button>
       {isOpen && (
         <Dialog title={session.isSignedIn ? texts.signedInAs(name ?? '…') : texts.signIn} onClose={() => setOpen(false)}>
+          {!session.isSignedIn && <p>{session.isExpired ? texts.expired : texts.anonymous}</p>}
           {session.isSignedIn ? (
             <>
               <dl className="facts">
@@ -25,10 +31,13 @@ export function Account() {
                 <dt>{texts.scopes}</dt>
                 <dd>{viewer?.scopes.join(', ') || '–'}</dd>
               </dl>
-              <p><button type="button" onClick={session.signOut}>{texts.signOut}</button></p>
+              <p><button type="button" onClick={() => void signOut()}>{texts.signOut}</button></p>
             </>
           ) : (
-            <SignIn onDone={() => setOpen(false)} />
+            <>
+              {settings.signIn && <AtIssuer signIn={settings.signIn} />}
+              <Pasted isOther={settings.signIn !== null} onDone={() => setOpen(false)} />
+            </>
           )}
           <hr />
           <label>
@@ -47,9 +56,27 @@ export function Account() {
 /** The characters of a bearer token (RFC 6750, section 2.1). */
 const TOKEN = /^[\w.~+/-]+=*$/;
 
-function SignIn({ onDone }: { onDone: () => void }) {
+/** Signs in at the issuer, which brings the user back to this page. */
+function AtIssuer({ signIn }: { signIn: SignIn }) {
   const { session: texts } = useTexts();
-  const { signIn, isExpired } = useSession();
+  const [state, setState] = useState<'idle' | 'leaving' | 'failed'>('idle');
+  const go = async () => {
+    setState('leaving');
+    const { leave } = await import('./oidc.ts');
+    await leave(signIn, { isSilent: false }).catch(() => setState('failed'));
+  };
+  return (
+    <>
+      <p><button type="button" className="primary" disabled={state === 'leaving'} onClick={() => void go()}>{texts.atIssuer(new URL(signIn.issuer).host)}</button></p>
+      <p role="alert" className="error">{state === 'failed' && texts.issuerFails}</p>
+    </>
+  );
+}
+
+/** Takes a token that was made elsewhere. */
+function Pasted({ isOther, onDone }: { isOther: boolean; onDone: () => void }) {
+  const { session: texts } = useTexts();
+  const { signIn } = useSession();
   const [isWrong, setWrong] = useState(false);
   const submit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -60,9 +87,8 @@ function SignIn({ onDone }: { onDone: () => void }) {
     signIn(token);
     onDone();
   };
-  return (
+  const form = (
     <form onSubmit={submit} className="form">
-      <p>{isExpired ? texts.expired : texts.anonymous}</p>
       <div className="field">
         <label htmlFor="token">{texts.token}</label>
         <textarea id="token" name="token" rows={3} autoComplete="off" spellCheck={false} required aria-describedby="token-hint" aria-invalid={isWrong} />
@@ -72,4 +98,5 @@ function SignIn({ onDone }: { onDone: () => void }) {
       <p><button type="submit" className="primary">{texts.useToken}</button></p>
     </form>
   );
+  return isOther ? <details><summary>{texts.pasted}</summary>{form}</details> : form;
 }
