@@ -20,7 +20,7 @@ export const firstChart = (id: string) => ({ id, ...PERIODS[0] });
 export function Health({ id, health, hasServer }: { id: string; health: HealthOf | null; hasServer: boolean }) {
   const { health: texts, connector } = useTexts();
   return (
-    <section aria-labelledby="health">
+    <section aria-labelledby="health" className={hasServer ? 'checkable' : undefined}>
       <h2 id="health">{connector.health}</h2>
       {health ? <Checked id={id} health={health} /> : <p className="muted">{hasServer ? texts.never : texts.noServer}</p>}
     </section>
