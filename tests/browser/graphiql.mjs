@@ -188,7 +188,7 @@ assert.equal(category.find(({ value }) => value === 'DEVELOPMENT').count, 1);
 
 await choose(page, 'Search');
 const { personalConnectors: found } = (await run(page)).data;
-assert.deepEqual(found.nodes.map(({ name }) => name), ['ClickUp']);
+assert.deepEqual(found.edges.map(({ node }) => node.name), ['ClickUp']);
 
 await choose(page, 'Create');
 await holds(page, 'request-headers.json', /personal-connectors token --user/);

@@ -53,9 +53,8 @@ const { SCREENSHOTS: pictures, FLOW: only } = process.env;
 
 try {
   if (pictures) await takePictures(world, pictures);
-  for (const size of SIZES) {
-    for (const [name, flow] of Object.entries(flows)) {
-      if (only && name !== only) continue;
+  for (const [name, flow] of Object.entries(flows)) {
+    for (const size of only && only !== name ? [] : SIZES) {
       await flow(world, size);
       console.log(`${name} at ${size.width} px`);
     }
