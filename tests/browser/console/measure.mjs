@@ -43,7 +43,7 @@ function catalogue() {
 export async function measureTyping(browser, program) {
   const folder = mkdtempSync(join(tmpdir(), 'console-'));
   writeFileSync(join(folder, 'many.json'), catalogue());
-  const service = await start(program, { prepare: cli => cli('import', '--category', 'DEVELOPMENT', join(folder, 'many.json')) });
+  const service = await start(program, { prepare: cli => cli('import', '--category', 'development', join(folder, 'many.json')) });
   rmSync(folder, { recursive: true });
   const page = await open(browser, service.origin, '/');
   await page.getByText('60,005 connectors').waitFor();
