@@ -153,7 +153,7 @@ impl Facets {
     }
 }
 
-fn add<T: PartialEq>(counts: &mut [(T, u64)], value: T, is_counted: bool, by: u64) {
+fn add<T: PartialEq + Copy>(counts: &mut [(T, u64)], value: T, is_counted: bool, by: u64) {
     let counted = counts.iter_mut().find(|(counted, _)| *counted == value);
     if let Some((_, count)) = counted.filter(|_| is_counted) {
         *count += by;

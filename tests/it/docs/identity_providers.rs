@@ -70,8 +70,8 @@ async fn without_a_provider() {
     let port = free_port();
     assert!(shell(make, folder.path()).status().unwrap().success());
     let _server = start(serve, port, folder.path());
-    let sent = shell(&localised(send, port), folder.path()).output();
-    let answer: Value = serde_json::from_slice(&sent.unwrap().stdout).unwrap();
+    let output = shell(&localised(send, port), folder.path()).output();
+    let answer: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
     let expected =
         json!({ "userId": "ann", "organizationId": "acme", "scopes": ["connectors:write"] });
     assert_eq!(answer["data"]["viewer"], expected, "{answer}");

@@ -65,8 +65,12 @@ impl PgBouncer {
             assert!(configuration.contains(from), "{from}");
             configuration = configuration.replace(from, to);
         }
-        configuration += &format!("unix_socket_dir =\nlogfile = {path}/log\n{lines}\n");
-        fs::write(folder.path().join("pgbouncer.ini"), configuration).unwrap();
+        let added = format!("unix_socket_dir =\nlogfile = {path}/log\n{lines}\n");
+        fs::write(
+            folder.path().join("pgbouncer.ini"),
+            configuration + added.as_str(),
+        )
+        .unwrap();
         if is_root() {
             let mut chown = Command::new("chown");
             run(chown.args(["-R", "postgres"]).arg(folder.path()));
