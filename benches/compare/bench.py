@@ -1,12 +1,12 @@
 """Compares the release build with REST endpoints written by hand (benches/rest) and with fixed bytes, on Linux.
 
-`script/bench` starts it. All servers answer on copies of one database, on SQLite and on PostgreSQL. They are measured in turns,
-round by round, so that other load on the machine affects all of them; the ratios are what counts. Before a row is measured, the
-service's answer is compared with those of REST, value by value.
+`script/bench` starts it. All servers use copies of one database, on SQLite and on PostgreSQL. They are measured in
+turns, round by round, so that other load on the machine affects all of them. Only the ratios are meaningful. Before a
+row is measured, the service's response is compared with those of REST, value by value.
 
 `script/measure` starts `footprint`, which shares the processes.
 
-This file has the command: its flags, and the builds that it measures.
+This file has the command's flags, and the builds that it measures.
 """
 import argparse
 import os
@@ -33,7 +33,7 @@ class Build:
         self.name, self.path = name or 'service', pathlib.Path(path).resolve()
 
     def caches(self):
-        """Flags by the state of the answer cache. Older builds have no cache, and every answer of theirs is a cold one."""
+        """Returns the flags for each state of the response cache. Older builds have none, so they are always cold."""
         if '--answer-cache-mb' in run(self.path, '--help'):
             return {'cold': ['--answer-cache-mb', '0'], 'hot': []}
         return {'cold': []}

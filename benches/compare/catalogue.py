@@ -1,4 +1,4 @@
-"""The connectors that are served: random, and the same in every run."""
+"""The connectors of the catalogue: random, and the same in every run."""
 import hashlib
 import inspect
 import json
@@ -61,12 +61,12 @@ def objects(count, seed):
 
 
 def objects_key(count):
-    """Differs where the connectors do."""
+    """Returns a key that changes with the connectors."""
     return hashlib.sha256(f'{inspect.getsource(objects)}{SEED} {count}'.encode()).hexdigest()[:12]
 
 
 def objects_file(count):
-    """The connectors as a file for `import`, made once."""
+    """Returns a file of the connectors for `import`, and writes it the first time."""
     file = CACHE / f'objects-{count}-{objects_key(count)}.jsonl'
     if not file.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def objects_file(count):
 
 
 def public_ids(count, most):
-    """A random sample of the public connectors' ids."""
+    """Returns a random sample of the public connectors' ids."""
     with open(objects_file(count)) as lines:
         connectors = map(json.loads, lines)
         ids = [connector['id'] for connector in connectors if connector.get('visibility', 'public') == 'public']
@@ -86,7 +86,7 @@ def public_ids(count, most):
 
 
 def database_key(count):
-    """Differs where the connectors or the database's schema do."""
+    """Returns a key that changes with the connectors and with the database's schema."""
     files = sorted((ROOT / 'migration/src').rglob('*.rs'))
     sources = b''.join(file.read_bytes() for file in files)
     return f'{count}-{objects_key(count)}-{hashlib.sha256(sources).hexdigest()[:8]}'

@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get('CARGO_TARGET_DIR', ROOT / 'target'))
 BINARY = TARGET / 'release/personal-connectors'
-# Files that later runs use again.
+# The folder of files that later runs reuse.
 CACHE = TARGET / 'bench'
 SEED = 20261122
 # Part of the names of this run's databases.
@@ -28,5 +28,5 @@ def run(*command, **options):
 
 
 def build(*arguments):
-    """Builds a release binary: the service's, or the one that the arguments name."""
+    """Builds the service's release binary, or the one that the arguments name."""
     subprocess.run(['cargo', 'build', '--release', '--locked', '--quiet', *arguments], cwd=ROOT, check=True)

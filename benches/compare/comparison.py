@@ -1,4 +1,4 @@
-"""Servers on copies of one catalogue: they start, and they must agree before they are measured."""
+"""Starts servers on copies of one catalogue, and compares their responses before they are measured."""
 import json
 import secrets
 import subprocess
@@ -38,13 +38,13 @@ class Comparison:
             self.servers['fixed'] = Fixed(bench.rest, data, bench.folder)
 
     def copy(self, build, number):
-        """A database for a build, with the schema that it knows."""
+        """Returns the URL of a database for a build, with a schema that the build knows."""
         name = f'{self.count}_{number}'
         url = self.database.copy(self.count, name)
         self.copies.append(url)
         migrated = subprocess.run([build.path, 'migrate', '--database-url', url], capture_output=True)
         if migrated.returncode:
-            # Another build made it, with a schema that this one does not know.
+            # The copy has the schema of another build, which this one does not know.
             self.database.remove(url)
             url = self.database.empty(name)
             build.load(url, objects_file(self.count))
@@ -58,7 +58,7 @@ class Comparison:
             self.database.remove(url)
 
     def values(self, operation):
-        """The values of an operation's requests, which are sent in turn."""
+        """Returns the values of an operation's requests, which are sent in turn."""
         if operation == 'by-id':
             self.ids = self.ids or public_ids(self.count, 2000)
             return [{'id': id} for id in self.ids]
@@ -71,7 +71,7 @@ class Comparison:
         return [{}]
 
     def requests(self, server, operation):
-        """The requests as a file for wrk."""
+        """Returns a file of the requests for wrk."""
         file = self.bench.folder / f'{secrets.token_hex(4)}.txt'
         lines = ['\t'.join(server.request(operation, values)) for values in self.values(operation)]
         file.write_text(''.join(line + '\n' for line in lines))
@@ -92,7 +92,7 @@ class Comparison:
         return expected
 
     def answering(self, operation):
-        """The servers that answer an operation with values of the database."""
+        """Returns the servers that answer an operation from the database."""
         return [server for server in self.servers.values()
                 if not isinstance(server, Fixed) and (operation != 'mutation' or server.success)]
 

@@ -1,9 +1,9 @@
-"""SQLite and PostgreSQL: a filled database a size, kept between runs, and copies of it that are served.
+"""SQLite and PostgreSQL: one filled database for each size, kept between runs, and the copies of it that servers use.
 
 Both classes have the same methods:
-- `base` fills the database that is copied, unless an earlier run did; `copy` and `empty` return the URL of a new database.
+- `base` fills the database to copy, unless an earlier run did. `copy` and `empty` return the URL of a new database.
 - `settle` does what the database would do later in the background.
-- `cpu` returns the CPU seconds that the database's own processes spent, or None where they run on another machine.
+- `cpu` returns the CPU seconds of the database's own processes, or None if they run on another machine.
 """
 import contextlib
 import pathlib
@@ -43,7 +43,7 @@ class Sqlite:
 
     @staticmethod
     def remove(url):
-        # A server that is killed leaves its log, which SQLite would apply to the next file of this name.
+        # A killed server leaves its log, which SQLite would apply to the next file with this name.
         for suffix in ('', '-wal', '-shm'):
             pathlib.Path(url.removeprefix('sqlite://') + suffix).unlink(missing_ok=True)
 
@@ -53,7 +53,7 @@ class Sqlite:
 
     @staticmethod
     def cpu(url):
-        """SQLite runs in the processes that are measured."""
+        """Returns 0, because SQLite runs in the measured processes."""
         return 0.0
 
 
@@ -71,7 +71,7 @@ class Postgres:
         """Creates a database of this run, and returns its URL."""
         name = f'connectors_benching_{RUN}_{name}'
         self.sql(f'CREATE DATABASE "{name}" {template}')
-        # The REST endpoint speaks no TLS, and a server may offer it.
+        # The REST endpoint does not support TLS, which a server may offer.
         return urllib.parse.urlsplit(self.server)._replace(path=f'/{name}', query='sslmode=disable').geturl()
 
     @staticmethod
@@ -91,7 +91,7 @@ class Postgres:
         self.sql(f'ALTER DATABASE "{database_of(url)}" RENAME TO "{kept}"')
 
     def copy(self, count, name):
-        # A copy of files has the pages of the original.
+        # A copy of the files has the same pages as the original.
         return self.create(name, f'TEMPLATE "{self.kept(count)}" STRATEGY file_copy')
 
     def empty(self, name):
@@ -101,12 +101,12 @@ class Postgres:
         self.sql(f'DROP DATABASE IF EXISTS "{database_of(url)}" WITH (FORCE)')
 
     def settle(self, url):
-        """Does now what autovacuum would do in the middle of a round."""
+        """Does the work of autovacuum now, so that it does not run during a round."""
         self.sql('VACUUM ANALYZE', url=url)
 
     @staticmethod
     def cpu(url):
-        """Counts parallel workers that have ended with the server's first process, which waited for them."""
+        """Counts ended parallel workers with the server's first process, which waited for them."""
         database = f' {database_of(url)} '
         seconds, parents = 0.0, set()
         for process in pathlib.Path('/proc').iterdir():
@@ -127,7 +127,7 @@ def database_of(url):
 
 
 def databases(names, folder):
-    """The databases of these names in turn. One that is not installed is skipped."""
+    """Yields the databases with these names in turn. Skips a database that is not installed."""
     for name in names:
         if name == 'sqlite':
             yield Sqlite(folder)

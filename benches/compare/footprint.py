@@ -15,7 +15,7 @@ BODY = json.dumps({'query': '{ personalConnectors { totalCount nodes { id name t
 
 
 class Service(Listening):
-    """The service on a database, and a connection on which it has answered."""
+    """The service on a database, and a connection with an earlier response."""
 
     def __init__(self, folder):
         began = time.perf_counter()
@@ -35,7 +35,7 @@ class Service(Listening):
 
 
 def first_answer(folder):
-    """Milliseconds from exec to the first answer."""
+    """Returns the milliseconds from exec to the first response."""
     service = Service(folder)
     service.stop()
     return service.answered_after * 1000

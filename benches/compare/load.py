@@ -1,4 +1,4 @@
-"""Load on a server: wrk's requests, and writes beside them."""
+"""Load on a server: wrk's requests, and writes at the same time."""
 import json
 import os
 import secrets
@@ -52,7 +52,7 @@ class Writer(threading.Thread):
             self.written += 1
 
     def stop(self):
-        """Returns how many connectors were created."""
+        """Stops the thread. Returns the number of connectors that it created."""
         self.stopped.set()
         self.join()
         return self.written

@@ -1,4 +1,4 @@
-"""Rounds: each entry is measured in turn, again and again."""
+"""Measures the entries in rounds: each round measures every entry once."""
 import time
 from dataclasses import dataclass
 
@@ -18,19 +18,19 @@ class Entry:
     writes: bool = False
 
     def cpu(self):
-        """CPU seconds of the server, and of the database's processes: None where they run on another machine."""
+        """Returns the CPU seconds of the server and of the database; None if its processes run on another machine."""
         url = self.server.url
         return self.server.cpu(), self.comparison.database.cpu(url) if url else 0.0
 
 
 @dataclass(frozen=True)
 class Round:
-    # Requests a second.
+    # Requests per second.
     rate: float
     # Milliseconds.
     p50: float
     p99: float
-    # Microseconds of CPU time a request. `database` is None where its processes run on another machine.
+    # Microseconds of CPU time for each request. `database` is None if its processes run on another machine.
     cpu: float
     database: float | None
     # Responses that were not as expected.
@@ -45,7 +45,7 @@ def interleaved(entries, options, connections=None):
         for entry, file, results in zip(entries, requests, rounds):
             seconds = options.seconds if number else min(options.seconds, 2)
             result = measure(entry, file, seconds, connections or options.connections)
-            if number:  # The first only warms up.
+            if number:  # The first round only warms up.
                 results.append(result)
     return rounds
 
@@ -71,7 +71,7 @@ def measure(entry, requests, seconds, connections):
 
 
 def come_to_rest(entry):
-    """Waits for work that nobody waits for any more, which would be in the next entry's round."""
+    """Waits until abandoned work has ended, which would otherwise count in the next entry's round."""
     for _ in range(300):
         before = entry.cpu()
         time.sleep(0.1)

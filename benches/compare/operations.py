@@ -1,4 +1,4 @@
-"""Operations that are measured: a row of the table each."""
+"""The measured operations. Each is a row of the table."""
 
 COLUMNS = 'id name type connectorId description category version status serverUrl metadata updatedAt'
 WHOLE = 'id object name type connectorId description iconUrl category version status serverUrl serverType metadata createdAt updatedAt'
@@ -18,20 +18,20 @@ DOCUMENTS = {
   createCustomConnector(input: $input) {{ personalConnector {{ {WHOLE} }} userErrors {{ code message }} }}
 }}''',
 }
-# The mutation adds to what is served, and so comes last.
+# The mutation is last, because it adds connectors to the database.
 TITLES = {
     'list': 'list with filter and order', 'by-id': 'by id', 'totals': 'list, totalCount, facets',
     'deep': 'page deep in the list', 'search': 'search', 'mutation': 'mutation (create)',
 }
 WORDS = 'calendar quasar mail obelisk issue zephyr deploy lichen metric halyard figma tundra sketch ticket budget pipeline'.split()
-# Pages deep in the list, one after the other.
+# The number of consecutive pages deep in the list.
 DEEP_PAGES = 16
-# A name has this where each request puts a text of its own.
+# A placeholder in a name, which each request replaces by a unique text.
 UNIQUE = '@n@'
 
 
 def created(user, token):
-    """The values of a create of one user."""
+    """Returns the values of a user's create."""
     return {
         'user': user, 'token': token,
         'new': {

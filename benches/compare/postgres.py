@@ -1,5 +1,8 @@
-"""Finds a PostgreSQL server: the one that CONNECTORS_TEST_POSTGRES names (the URL of a role that may create databases), else the
-one that listens on 127.0.0.1:5432, else one that is started in a temporary folder, if PostgreSQL is installed.
+"""Finds a PostgreSQL server. The first of these is used:
+
+- the server at the URL in CONNECTORS_TEST_POSTGRES, whose role may create databases;
+- the server that listens on 127.0.0.1:5432;
+- a new server in a temporary folder, if PostgreSQL is installed.
 """
 import contextlib
 import os
@@ -16,7 +19,7 @@ from .common import run
 
 @contextlib.contextmanager
 def find_postgres():
-    """The server's URL, or None. A server that was started is stopped at the end."""
+    """Yields the server's URL, or None. A server that this function started is stopped at the end."""
     url = os.environ.get('CONNECTORS_TEST_POSTGRES') or listening()
     installed = None if url else installation()
     if installed:
@@ -36,7 +39,7 @@ def listening():
 
 
 def installation():
-    """The folder of the newest version's programs, or None."""
+    """Returns the folder of the newest version's programs, or None."""
     versions = sorted(pathlib.Path('/usr/lib/postgresql').glob('*/bin'), key=lambda path: float(path.parent.name))
     found = shutil.which('initdb', path=os.pathsep.join([*map(str, reversed(versions)), os.environ['PATH']]))
     return pathlib.Path(found).parent if found else None
@@ -44,7 +47,7 @@ def installation():
 
 @contextlib.contextmanager
 def started(installed):
-    """A server in a temporary folder, on a free port."""
+    """Starts a server in a temporary folder, on a free port."""
     data = tempfile.mkdtemp()
     user = {}
     if os.geteuid() == 0:  # PostgreSQL does not run as root.
@@ -69,7 +72,7 @@ def started(installed):
 
 @contextlib.contextmanager
 def pooler(url):
-    """PgBouncer with pool_mode = transaction in front of a server. Yields the URL through it, or None if it is not installed."""
+    """Starts PgBouncer with pool_mode = transaction. Yields its URL, or None if it is not installed."""
     program = shutil.which('pgbouncer', path=os.pathsep.join([os.environ['PATH'], '/usr/sbin']))
     if not program:
         yield None

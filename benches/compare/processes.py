@@ -7,7 +7,7 @@ TICKS = os.sysconf('SC_CLK_TCK')
 
 
 def stat(pid):
-    """The fields of /proc/PID/stat (proc(5)) from the third on, the state. The second, a name, may have spaces."""
+    """Returns the fields of /proc/PID/stat (proc(5)) from the third, the state. The second, a name, may have spaces."""
     return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(') ')[2].split()
 
 
@@ -16,7 +16,7 @@ def parent(pid):
 
 
 def cpu_seconds(pid, of_children=False):
-    """CPU time that the process spent, or its children that have ended."""
+    """Returns the CPU seconds of the process, or of its children that have ended."""
     user, system = stat(pid)[13:15] if of_children else stat(pid)[11:13]
     return (int(user) + int(system)) / TICKS
 
@@ -42,6 +42,6 @@ class Listening:
         return int(status.split('VmRSS:')[1].split()[0]) / 1024
 
     def stop(self):
-        """Returns the exit status."""
+        """Stops the process. Returns the exit status."""
         self.process.terminate()
         return self.process.wait()

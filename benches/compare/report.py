@@ -30,12 +30,12 @@ def median(rounds, key):
 
 
 def by_rate(rounds, base):
-    """How many times as fast as the base: the median of the rounds' ratios, since other load affects both sides of a round."""
+    """Returns the median of the rounds' ratios to the base's rate. Other load affects both sides of a round."""
     return ratio([result.rate for result in rounds], [result.rate for result in base]) if base else ''
 
 
 def by_cpu(rounds, base):
-    """How many times as cheap as the base. Empty where the database's CPU time is not known."""
+    """Returns the ratio of the base's CPU time to this one. Empty if the database's CPU time is unknown."""
     if not base or any(result.database is None for result in rounds + base):
         return ''
     spent = [[result.cpu + result.database for result in side] for side in (base, rounds)]
@@ -43,7 +43,7 @@ def by_cpu(rounds, base):
 
 
 def with_goal(ratio, goal):
-    """A ratio with the least that it should be, if there is such a goal and a ratio."""
+    """Returns a ratio with its goal, the least allowed value, if both exist."""
     return f'{ratio} (goal {goal})' if ratio and goal else ratio
 
 

@@ -1,4 +1,4 @@
-"""Searches on SQLite and PostgreSQL beside each other, each over one connection and without the response cache."""
+"""Compares searches on SQLite and PostgreSQL, each over one connection and without the response cache."""
 import contextlib
 import itertools
 import json
@@ -12,9 +12,9 @@ from .operations import FACETS
 from .postgres import find_postgres
 from .servers import Service
 
-# The most that the p50 of PostgreSQL may be, as a multiple of SQLite's.
+# The largest allowed ratio of the p50 on PostgreSQL to that on SQLite.
 MOST = 3
-# Answers of SQLite below this are all overhead: PostgreSQL has a round trip for each statement.
+# SQLite's shorter times count as this one, because PostgreSQL needs a round trip for each statement.
 LEAST_MS = 1.0
 SEARCHES = {
     'frequent (60 %)': 'team', 'middle (3 %)': 'mail', 'rare (0.1 %)': 'quasar', 'absent': 'nosuchword',
@@ -31,7 +31,7 @@ PAIRED = 'category: DEVELOPMENT, status: ACTIVE'
 
 
 class Search:
-    """A kind of request, which differs in its search alone."""
+    """A kind of request. Its requests differ only in their search."""
 
     def __init__(self, title, order, filter='', rest='', pages=0):
         self.title, self.pages = title, pages
@@ -39,7 +39,7 @@ class Search:
             'order': order, 'rest': rest, 'filter': f'{filter} not: {{id: [$id]}}'}
 
     def request(self, search, number, after=None):
-        # A cursor is good for its filter alone.
+        # A cursor is valid only with the same filter.
         variables = {'search': search, 'after': after, 'id': f'pcon_none{number if "Count" in self.title else ""}'}
         return {'query': self.document, 'variables': variables}
 
@@ -60,7 +60,7 @@ class Asker:
         self.service, self.connection = service, service.connect()
 
     def ask(self, body):
-        """Returns the list, and the milliseconds that the answer took."""
+        """Returns the list, and the milliseconds until the response."""
         began = time.perf_counter()
         status, data = self.service.send(self.connection, ('POST', '/graphql', '', json.dumps(body)))
         took = (time.perf_counter() - began) * 1000
@@ -71,7 +71,7 @@ class Asker:
 
 
 def searches(bench, counts):
-    """Prints a table a size. Returns whether each ratio is small enough."""
+    """Prints a table for each size. Returns whether all ratios are small enough."""
     with find_postgres() as url:
         if not url:
             log('\n!!! SKIPPED: search on both databases: there is no PostgreSQL\n')
@@ -84,7 +84,7 @@ def searches(bench, counts):
 
 
 def compared(bench, build, databases, count):
-    """Prints the table of a build and a size. Returns the titles of the lines in which PostgreSQL is too slow."""
+    """Prints the table of a build and a size. Returns the titles of lines in which PostgreSQL is too slow."""
     slow = []
     with contextlib.ExitStack() as stack:
         askers = []
@@ -109,7 +109,7 @@ def compared(bench, build, databases, count):
 
 
 def measured(askers, kind, search, rounds):
-    """The times of a search's answers, by database. Ends the run if the databases answer differently."""
+    """Returns the times of a search on each database. Ends the run if the databases' responses differ."""
     after = None
     for _ in range(kind.pages):
         page = askers[0].ask(kind.request(search, 0, after))[0]['pageInfo']

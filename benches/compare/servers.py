@@ -1,4 +1,4 @@
-"""The servers that are compared. Each turns an operation into its own request, and its response into the same values."""
+"""The compared servers. Each has its own form of requests. Their responses are converted to the same form of values."""
 import base64
 import http.client
 import json
@@ -13,11 +13,11 @@ PUBLISHED_AS_LOWER_CASE = ('type', 'category', 'status', 'serverType')
 
 
 class Server(Listening):
-    """Subclasses have `request`, which returns method, path, token and body, and `read`, which takes the response's JSON."""
+    """Subclasses have `request`, which returns method, path, token and body, and `read`, which takes JSON."""
 
     # The database's URL, if the server has one.
     url = None
-    # A text that each response to a create has. A server without it creates nothing.
+    # A text that each response to a create contains. None for a server without creates.
     success = None
 
     def __init__(self, name, command, folder):
@@ -41,7 +41,7 @@ class Server(Listening):
 
     def ask(self, operation, values):
         """Returns the response's values, and its bytes."""
-        # A connection that was idle for long would be closed.
+        # A new connection, because the server would close one that was idle for long.
         connection = self.connect()
         status, data = self.send(connection, self.request(operation, values))
         connection.close()
@@ -116,7 +116,7 @@ class Rest(Server):
 
 
 class EmbeddedRest(Rest):
-    """REST on rusqlite, in the process that serves it. It only reads."""
+    """REST on rusqlite, within the server's process. It only reads."""
 
     success = None
 
@@ -126,7 +126,7 @@ class EmbeddedRest(Rest):
 
 
 class Fixed(Server):
-    """The REST endpoint's process when it sends the same bytes each time."""
+    """The REST endpoint's program, which sends the same bytes each time."""
 
     def __init__(self, binary, data, folder):
         file = folder / 'fixed.json'
@@ -148,12 +148,12 @@ def page(connection):
 
 
 def published(node):
-    """A connector with the values of enums as REST sends them."""
+    """Returns a connector with the values of enums in the form of REST."""
     return {key: value.lower() if key in PUBLISHED_AS_LOWER_CASE and value else value for key, value in node.items()}
 
 
 def counted(facets):
-    """Counts by dimension and value, without the values that no connector has."""
+    """Returns the counts by dimension and value, without values that no connector has."""
     if facets is None:
         return None
     return {dimension: {(count['value'] or '').lower(): count['count'] for count in counts if count['count']}

@@ -1,4 +1,4 @@
-"""The tables: which servers, operations and sizes are measured beside each other."""
+"""The tables: the servers, operations and sizes that each table compares."""
 from contextlib import closing
 
 from .common import log
@@ -11,13 +11,13 @@ from .report import by_cpu, by_rate, head, heading, line, with_goal
 from .servers import Service
 
 SMALL, LARGE = 20_000, 200_000
-# Ratios to the other servers: a title, the server's key, and the ratio.
+# Columns with ratios to other servers: a title, the server's key, and the ratio.
 COLUMNS = [
     ('to REST on sqlx', 'rest', by_rate), ('by CPU', 'rest', by_cpu),
     ('to REST on rusqlite', 'embedded', by_rate), ('by CPU', 'embedded', by_cpu),
     ('to fixed bytes', 'fixed', by_rate),
 ]
-# The least that ratios should be: by database, operation, state of the response cache, server, and ratio.
+# The least values of ratios, by database, operation, state of the response cache, server, and ratio.
 GOALS = {
     ('PostgreSQL', 'by-id', 'cold', 'rest', by_cpu): 0.85,
     ('SQLite', 'by-id', 'cold', 'embedded', by_cpu): 0.6,
@@ -28,7 +28,7 @@ GOALS = {
 
 
 def operations(bench, database, count):
-    """A row each operation, and a list with writes beside it."""
+    """Measures each operation in a row, and a list during writes."""
     asked = [operation for operation in TITLES if operation in bench.options.only]
     writes = 'writes' in bench.options.only
     if not asked and not writes:
@@ -43,7 +43,7 @@ def operations(bench, database, count):
         for operation in asked:
             size = comparison.verify(operation)
             answering = comparison.answering(operation)
-            # Fixed bytes have the size of the list's.
+            # The fixed bytes have the size of the list's response.
             servers = {key: server for key, server in comparison.servers.items()
                        if server in answering or (key, operation) == ('fixed', 'list')}
             results = dict(zip(servers, interleaved(
@@ -72,7 +72,7 @@ def with_writes(bench, comparison):
 
 
 def growth(bench, database):
-    """The same operations on the large catalogue and on the small one."""
+    """Measures the same operations on the large catalogue and on the small one."""
     kinds = ['cold', 'rest']
     ratios = ['large to small', 'by CPU']
     with (closing(Comparison(bench, database, SMALL, kinds)) as small,
@@ -87,7 +87,7 @@ def growth(bench, database):
 
 
 def pooled(bench, database):
-    """The same operations through PgBouncer and on direct connections, without the answer cache."""
+    """Measures the same operations through PgBouncer and on direct connections, without the response cache."""
     build = bench.builds[0]
     kinds = ['cold']
     with closing(Comparison(bench, database, SMALL, kinds)) as comparison, pooler(comparison.copies[0]) as url:
@@ -116,7 +116,7 @@ def pairs(entries, options, name, ratios):
 
 
 def one_connection(bench, database):
-    """Search on one connection: the time that the slowest answers take."""
+    """Measures searches on one connection, to show the time of the slowest responses."""
     with closing(Comparison(bench, database, LARGE, ['cold', 'rest'])) as comparison:
         comparison.verify('search')
         head(f'{database.name}, {LARGE:,} connectors, search, one connection', ['to REST on sqlx', 'by CPU'])

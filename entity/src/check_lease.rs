@@ -13,7 +13,7 @@ pub struct Model {
     /// Always 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
-    /// An id that the holder makes when it starts (a ULID). Null before the first lease, and after a release.
+    /// The holder's id, a ULID that it makes when it starts. Null before the first lease, and after a release.
     pub holder: Option<String>,
     /// Raised with each new holder.
     pub epoch: i64,

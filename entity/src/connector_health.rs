@@ -17,9 +17,9 @@ pub struct Model {
     pub id: String,
     /// The normalized address of its server for lookups: `HOST[:PORT]/PATH`, at most 600 bytes. Null without a server.
     pub address: Option<String>,
-    /// The outcome of the last check. Null before the first one, and after the connector is given another server.
+    /// The outcome of the last check. Null before the first one, and after a change of the connector's server.
     pub outcome: Option<Outcome>,
-    /// The time of the first check in a row with this outcome. Null while the outcome is.
+    /// The time of the first of the latest consecutive checks with this outcome. Null while the outcome is.
     pub outcome_since: Option<Timestamp>,
     /// The outcome in words, for people, without any of the server's text. Null while the outcome is.
     pub message: Option<String>,
@@ -31,23 +31,23 @@ pub struct Model {
     pub transport: Option<Transport>,
     /// The revision of MCP in use, such as `2025-11-25`. Null without a description.
     pub protocol_version: Option<String>,
-    /// The server's name, version, icons and other details as JSON, as it gives them. Null if it does not name itself.
+    /// The server's own name, version, icons and other details, as JSON. Null if the server does not name itself.
     pub server_info: Option<String>,
     /// The settings of the extensions that the server declares: a JSON object. Null if it declares none, or more than
-    /// are stored.
+    /// the service stores.
     pub extensions: Option<String>,
     /// The issuers whose tokens the server accepts (RFC 9728): a JSON array of URLs. Null while the outcome is.
     pub authorization_servers: Option<String>,
     /// A digest of the stored tools. Null if they were never listed.
     pub tools_digest: Option<String>,
-    /// The time at which the stored tools were listed. Null also if an earlier version listed them before its last
-    /// check.
+    /// The time at which the stored tools were listed. Null if they were never listed, or if an earlier version listed
+    /// them before its last check.
     pub tools_checked_at: Option<Timestamp>,
-    /// The time at which no recent changes of the tools count any more. Each change adds to it, and too many in a short
-    /// time are not stored. Null if none counts.
+    /// The time at which recent changes of the tools no longer count. Each change postpones it. Too many changes in a
+    /// short time are not stored. Null if none counts.
     pub tools_settle_at: Option<Timestamp>,
-    /// Microseconds that the server's description stays valid, as it says; at most a day. Null if it does not say, or
-    /// does not work.
+    /// The microseconds for which the server's description stays valid, according to the server; at most a day. Null if
+    /// the server does not say, or does not work.
     pub fresh_for: Option<i64>,
     /// The number of stored tools.
     pub tool_count: i64,
@@ -79,17 +79,17 @@ impl ActiveModelBehavior for ActiveModel {}
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Outcome {
-    /// It speaks MCP without a sign-in.
+    /// The server speaks MCP without a sign-in.
     Open,
-    /// It requires a sign-in.
+    /// The server requires a sign-in.
     AuthRequired,
-    /// It speaks MCP, but over another transport than its connector says.
+    /// The server speaks MCP, but over another transport than its connector says.
     WrongTransport,
     /// A response is not MCP.
     NotMcp,
     /// There is no response, or the server says that it cannot serve.
     Unreachable,
-    /// It did not answer in time.
+    /// The server did not answer in time.
     Timeout,
     /// The service may not call this address.
     Blocked,

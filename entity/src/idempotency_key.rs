@@ -1,4 +1,4 @@
-//! `idempotency_key`: the connector that a creator's key made, so that a retried create returns it again.
+//! `idempotency_key`: the connector created with a creator's key. A retried create returns this connector again.
 
 use sea_orm::entity::prelude::*;
 

@@ -72,7 +72,7 @@ pub struct Model {
     /// columns have the curated values. Null if nothing is curated.
     pub file_details: Option<String>,
     /// The source of the category in the file, even if an administrator has set another. Null without a category, and
-    /// for one of an earlier version, which a file or people set.
+    /// if a file or people set it in an earlier version.
     pub category_source: Option<CategorySource>,
 }
 
@@ -154,7 +154,7 @@ pub enum ConnectorCategory {
 pub enum CategorySource {
     /// A rule of the import.
     Rule,
-    /// The import, for all entries without one.
+    /// The import's category for all entries without one.
     Given,
     /// The file itself.
     File,

@@ -2,19 +2,19 @@
 
 use sea_orm::entity::prelude::*;
 
-/// A word that connectors have.
+/// A word of at least one connector.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "search_word")]
 pub struct Model {
-    /// The word, folded, as the search index has it.
+    /// The folded word, in the form of the search index.
     #[sea_orm(primary_key, auto_increment = false)]
     pub word: String,
-    /// How many connectors have it. At least 1.
+    /// The number of connectors with this word. At least 1.
     pub connectors: i64,
-    /// How many of them are PUBLIC.
+    /// The number of PUBLIC connectors with this word.
     pub public_connectors: i64,
-    /// The number of the change that brought it, or that brought it to the first PUBLIC connector.
+    /// The number of the change that added the word, or of a later one that added it to the first PUBLIC connector.
     pub since: i64,
 }
 

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 /// A moment in UTC, stored as whole microseconds since 1970-01-01T00:00:00Z (negative before).
 ///
-/// Integers compare alike on every database, unlike RFC 3339 text of varying precision.
+/// Integers compare the same way on every database, unlike RFC 3339 text of varying precision.
 #[derive(
     Clone,
     Copy,
@@ -68,8 +68,8 @@ impl From<Timestamp> for DateTime<Utc> {
 }
 
 impl fmt::Display for Timestamp {
-    /// Writes RFC 3339 in UTC without a fraction, or with three or six digits: `2025-01-01T00:00:00Z`. A moment out of
-    /// its range is written as the nearest in range.
+    /// Writes RFC 3339 in UTC without a fraction, or with three or six digits: `2025-01-01T00:00:00Z`. A moment outside
+    /// the range of RFC 3339 is written as the nearest one inside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = DateTime::<Utc>::from(*self.clamp(&Self::FIRST, &Self::LAST));
         f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))

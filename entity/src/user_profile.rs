@@ -26,7 +26,7 @@ pub struct Model {
     pub name: Option<String>,
     /// The https address of the picture, up to 2,048 characters.
     pub picture_url: Option<String>,
-    /// The number of the user's last change with such a token.
+    /// The number of the user's last change with a token that has a name or a picture.
     pub last_change: i64,
 }
 

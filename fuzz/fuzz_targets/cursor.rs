@@ -1,4 +1,5 @@
-//! Any text as a cursor, and any text in one: what is taken is what the list itself would give, to the byte.
+//! Parses any text as a cursor, and cursors that contain any text. An accepted cursor equals the one that the list
+//! would make, byte for byte.
 
 #![no_main]
 
@@ -39,7 +40,7 @@ fuzz_target!(|text: &str| {
             Err(error) => assert!(!fits, "{error}: {cursor:?}"),
         }
     }
-    // A cursor of one order has another's checksum too, and another shape.
+    // All orders have the same digest here, so a cursor of one order differs from another's only in its shape.
     let texts = given.iter().map(|(_, cursor)| cursor.text.as_str());
     for text in texts.chain([text]) {
         for (fields, _) in &given {

@@ -1,6 +1,6 @@
-//! The only authority on the database's schema, for SQLite and PostgreSQL alike.
+//! The migrations, which alone define the database's schema, for SQLite and PostgreSQL.
 //!
-//! Invariant: a migration that was released is never edited; a change of the schema is a new one.
+//! Invariant: a released migration is never edited. A change of the schema is a new migration.
 
 mod m20261122_000001_catalogue;
 mod m20261122_000002_feed;
@@ -50,7 +50,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// The names of the migrations that this program knows, first to last.
+/// Returns the names of the migrations that this program knows, from the first to the last.
 pub fn names() -> Vec<String> {
     let known = Migrator::migrations().into_iter();
     known.map(|migration| migration.name().to_owned()).collect()

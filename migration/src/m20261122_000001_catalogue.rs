@@ -161,14 +161,14 @@ const STATEMENTS: &[&str] = &[
     "CREATE INDEX idempotency_key_by_created_at ON idempotency_key (created_at)",
 ];
 
-/// Words arrive folded and split, separated by spaces. The `ascii` tokenizer takes every other character as part of a
-/// word. The index stores neither the text nor positions, because only words are searched.
+/// Words are stored folded and split, separated by spaces. The `ascii` tokenizer takes every other character as part of
+/// a word. The index stores neither the text nor positions, because only words are searched.
 const SQLITE_SEARCH: &[&str] = &["CREATE VIRTUAL TABLE connector_search USING fts5 (
         name, connector_id, description,
         content = '', contentless_delete = 1, detail = column, tokenize = 'ascii'
     )"];
 
-/// Words arrive folded and split as a `tsvector` whose weights stand for fields: A name, B connectorId, C description.
+/// Words are stored folded and split, as a `tsvector` with weights for fields: A name, B connectorId, C description.
 const POSTGRES_SEARCH: &[&str] = &[
     "CREATE TABLE connector_search (
         seq BIGINT NOT NULL CONSTRAINT connector_search_pkey PRIMARY KEY

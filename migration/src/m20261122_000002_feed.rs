@@ -42,7 +42,7 @@ impl MigrationTrait for Migration {
 const STATEMENTS: &[&str] = &[
     "ALTER TABLE catalog_state ADD COLUMN forgotten {integer} NOT NULL DEFAULT 0",
     "ALTER TABLE connector_event ADD COLUMN type_before {key}",
-    // A custom connector never changes its type, so this was the other one of the two.
+    // A custom connector never changes its type, so the previous type was the other one of these two.
     r#"UPDATE connector_event SET type_before = CASE type WHEN 'official' THEN 'aitronos_built' ELSE 'official' END
         WHERE changed_fields LIKE '%"type"%'"#,
 ];

@@ -66,7 +66,7 @@ const STATEMENTS: &[&str] = &[
     // The monitor reads due connectors in this order.
     "CREATE INDEX connector_health_by_next_check_at ON connector_health (next_check_at, seq)
         WHERE next_check_at IS NOT NULL",
-    // Makes the connectors that exist already due at once.
+    // Makes existing connectors due at once.
     "INSERT INTO connector_health (seq, failures, next_check_at)
         SELECT seq, 0, 0 FROM personal_connector
         WHERE server_url IS NOT NULL AND (server_type IS NULL OR server_type <> 'stdio')",

@@ -27,7 +27,7 @@ impl MigrationTrait for Migration {
         let connection = manager.get_connection();
         for (table, column) in COLUMNS {
             let statements = match manager.get_database_backend() {
-                // Existing rows get one each.
+                // Each existing row gets a mark of its own.
                 DbBackend::Postgres => vec![format!(
                     "ALTER TABLE {table} ADD COLUMN {column} BIGINT NOT NULL DEFAULT {POSTGRES_RANDOM}"
                 )],

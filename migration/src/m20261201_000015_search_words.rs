@@ -1,7 +1,7 @@
-//! The words of connectors and how many connectors have each, and new words in the search index: of a namespace only
-//! the owner's, and whole names such as `C++`, `.NET` and `Node.js`.
+//! Adds the words of connectors, with the number of connectors that have each, and fills the search index again. In a
+//! namespace, only the words of its owner are indexed. Names such as `C++`, `.NET` and `Node.js` are whole words.
 //!
-//! Invariant: the migration splits texts as the program did before it and at its time, by code of its own.
+//! Invariant: the migration has its own copies of the code that split texts before this migration and at its time.
 
 mod words;
 
@@ -16,13 +16,13 @@ use words::{Splitting, of_connector_id, words};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Connectors that are read at once, and words that one statement inserts.
+/// The number of connectors that one statement reads, and of words that one statement inserts.
 const BATCH: usize = 500;
 
-/// Bytes of tools' words that are indexed of a connector.
+/// The limit of tools' words for a connector, in bytes. No more texts are indexed after it is reached.
 const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
-/// `{key}` is text that compares by bytes, `{integer}` one of 64 bits.
+/// `{key}` is text that compares by bytes, and `{integer}` a 64-bit integer.
 const STATEMENTS: [&str; 2] = [
     "CREATE TABLE search_word (
         word {key} NOT NULL CONSTRAINT search_word_pkey PRIMARY KEY,
@@ -30,7 +30,7 @@ const STATEMENTS: [&str; 2] = [
         public_connectors {integer} NOT NULL,
         since {integer} NOT NULL
     )",
-    // Replicas read the words that are new to them.
+    // Replicas read the words that were added since their last read.
     "CREATE INDEX search_word_by_since ON search_word (since)",
 ];
 
@@ -64,7 +64,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The number of connectors with each word, and how many of these are public.
+/// The number of connectors with each word, and the number of public ones among them.
 type Counts = BTreeMap<String, (i64, i64)>;
 
 /// The searched texts of a connector.
@@ -100,7 +100,7 @@ impl Row {
     }
 }
 
-/// Writes the words of every connector and tool anew, and counts those of connectors.
+/// Replaces the indexed words of every connector and tool. Returns the counts of the connectors' words.
 async fn index(connection: &impl ConnectionTrait, splitting: Splitting) -> Result<Counts, DbErr> {
     let backend = connection.get_database_backend();
     for table in ["connector_search", "connector_tool_search"] {
@@ -167,7 +167,7 @@ async fn insert_words(
     insert(connection, into, ["BIGINT", "tsvector"], values).await
 }
 
-/// Writes the words of a connector's tools anew, and the index of them with the connector's own.
+/// Replaces the words of a connector's tools, and adds its row of the tools' index, which includes its own words.
 async fn index_tools(
     connection: &impl ConnectionTrait,
     seq: i64,
@@ -251,7 +251,7 @@ async fn insert_counts(connection: &impl ConnectionTrait, counts: Counts) -> Res
     Ok(())
 }
 
-/// Inserts rows, whose first columns have these types on PostgreSQL.
+/// Inserts rows. On PostgreSQL, the first columns have these types.
 async fn insert<const N: usize>(
     connection: &impl ConnectionTrait,
     into: &str,

@@ -1,15 +1,15 @@
-//! The words of a connector in its own row, on PostgreSQL: each behind the letter of the first field that has it, `n`
-//! for the name, `c` for the connectorId and `d` for the description.
+//! Moves a connector's words to its own row, on PostgreSQL. Each word follows the letter of the first field that
+//! contains it: `n` for the name, `c` for the connectorId and `d` for the description.
 //!
-//! An index of such words knows the fields. One of weights does not, and leads to rows that are looked at again for
-//! each field.
+//! An index of such words distinguishes the fields. An index of a `tsvector` with weights does not: PostgreSQL reads
+//! each matching row to check its field.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Few rows wait for the index outside of it: each search looks at all of them.
+/// The index's list of pending rows is short, because each search reads the whole list.
 const UP: [&str; 4] = [
     "ALTER TABLE personal_connector ADD COLUMN search_words TSVECTOR",
     "UPDATE personal_connector AS c SET search_words = (
@@ -55,7 +55,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// SQLite's index knows the fields.
+/// Runs statements on PostgreSQL only. SQLite's index already distinguishes the fields.
 async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The words of texts, as the program made them at the time of this migration, and before it.
+//! Splits texts into words, like the program at the time of this migration and before it.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -6,16 +6,16 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Characters of a word that the search index holds. PostgreSQL takes words of up to 2 KB.
+/// The most characters of a word in the search index. PostgreSQL accepts words of up to 2 KB.
 const WORD_CHARS: usize = 64;
 
-/// Characters that are part of some words, and the forms that stand for them there.
+/// Characters that are part of some words, with the full-width forms that replace them.
 const FORMS: [(char, char); 3] = [('+', '＋'), ('#', '＃'), ('.', '．')];
 
 /// The ends of names such as `Node.js` and `ASP.NET`.
 const DOTTED_ENDS: [&str; 2] = ["js", "net"];
 
-/// Labels of namespaces that name a registry of domains or a host of many owners.
+/// Labels of namespaces that name a registry of domains or a host with many owners.
 const HOSTS: [&str; 36] = [
     "ac",
     "ai",
@@ -61,16 +61,16 @@ struct Token {
     word: String,
 }
 
-/// How texts are split.
+/// A rule by which texts are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Splitting {
-    /// At everything but letters and digits, as before.
+    /// The rule before this migration: at everything except letters and digits.
     Plain,
-    /// Names such as `C++` and `.NET` are whole.
+    /// The rule of this migration: names such as `C++` and `.NET` are whole words.
     Names,
 }
 
-/// The words of a text, folded, each once, in order of their last appearance.
+/// Returns the folded words of a text, each once, in the order of their last appearance.
 pub(super) fn words(text: &str, splitting: Splitting) -> Vec<String> {
     let folded = fold(text);
     match splitting {
@@ -83,7 +83,8 @@ pub(super) fn words(text: &str, splitting: Splitting) -> Vec<String> {
     }
 }
 
-/// The words of a connector's ID. Of the namespace of a reverse-DNS name they are the owner's or vendor's.
+/// Returns the words of a connector's ID. With [`Splitting::Names`], the namespace of a reverse-DNS name has only the
+/// words of its owner or vendor.
 pub(super) fn of_connector_id(id: &str, splitting: Splitting) -> Vec<String> {
     match (namespace(id), splitting) {
         (Some((namespace, name)), Splitting::Names) => {
@@ -116,21 +117,22 @@ fn last_of_each(all: impl Iterator<Item = String>) -> Vec<String> {
     words
 }
 
-/// The namespace of a reverse-DNS name, and what follows its slash.
+/// Returns the namespace of a reverse-DNS name, and the text after its slash.
 fn namespace(id: &str) -> Option<(&str, &str)> {
     let (namespace, name) = id.split_once('/')?;
     let is_label = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     (namespace.contains('.') && namespace.chars().all(is_label)).then_some((namespace, name))
 }
 
-/// The labels of a folded namespace without its top-level domain and the hosts of many owners, unless these are all.
+/// Returns the labels of a folded namespace. Omits its top-level domain and hosts with many owners, unless there are no
+/// others.
 fn owner(namespace: &str) -> Vec<&str> {
     let mut labels: Vec<_> = namespace
         .split('.')
         .filter(|label| !label.is_empty())
         .collect();
     let is_host = |label: Option<&&str>| label.is_some_and(|label| HOSTS.contains(label));
-    // A domain that somebody wrote as browsers do.
+    // A domain in the usual order, such as `www.example.com`.
     if is_host(labels.last()) && !is_host(labels.first()) {
         labels.reverse();
     }
@@ -168,7 +170,8 @@ fn tokens(folded: &str) -> Vec<Token> {
     tokens
 }
 
-/// Adds the words of the letters and digits that begin at `start`, with what belongs to them; gives where that ends.
+/// Adds the words at the letters and digits that begin at `start`, with the characters that belong to them. Returns
+/// their end.
 fn run(folded: &str, start: usize, tokens: &mut Vec<Token>) -> usize {
     let run = alphanumerics(folded, start);
     let mut end = start + run.len();
@@ -210,7 +213,7 @@ fn run(folded: &str, start: usize, tokens: &mut Vec<Token>) -> usize {
     end
 }
 
-/// The `++` of `c++`, or the `#` of `c#`.
+/// Returns the `++` of `c++`, or the `#` of `c#`.
 fn sign(folded: &str, at: usize) -> Option<&'static str> {
     let rest = folded.get(at..)?;
     let ends = |sign: &'static str, goes_on: fn(char) -> bool| {
@@ -221,7 +224,7 @@ fn sign(folded: &str, at: usize) -> Option<&'static str> {
         .or_else(|| ends("#", |c| c == '#' || c.is_alphanumeric()))
 }
 
-/// The `js` of `node.js`.
+/// Returns the `js` of `node.js`.
 fn dotted_end(folded: &str, at: usize) -> Option<&str> {
     folded.get(at..)?.strip_prefix('.')?;
     let after = alphanumerics(folded, at + 1);
