@@ -129,7 +129,7 @@ fn code(answer: &Value) -> &str {
         .unwrap_or("none")
 }
 
-/// A page of 1.6 MB for each alias, written as it is read.
+/// Returns a query for a page. Each alias adds 1.6 MB, which are written while the rows are read.
 fn page(aliased: usize) -> String {
     let metadata = aliases(aliased, "metadata");
     format!("{{ personalConnectors(first: 100) {{ nodes {{ {metadata} }} }} }}")
@@ -271,7 +271,7 @@ on_both_databases! {
 
     async fn a_long_answer_keeps_the_deadline_and_lets_others_through(storage: TestDatabase) {
         with_environment(&storage, 90);
-        // Without the limit, which would end it early.
+        // The limits are high, so that none ends the response early.
         let arguments = [
             "--max-answer-bytes",
             "1073741824",
@@ -347,7 +347,7 @@ on_both_databases! {
                     body.len(),
                 );
                 socket.write_all((head + &body).as_bytes()).await.unwrap();
-                // The response has begun, and is not read further.
+                // The response has begun. The client reads no more of it.
                 let mut begin = [0; 12];
                 socket.read_exact(&mut begin).await.unwrap();
                 slow.push((String::from_utf8_lossy(&begin).into_owned(), socket));
@@ -360,7 +360,7 @@ on_both_databases! {
         assert!(slow[0].0.ends_with("200"), "{}", slow[0].0);
         assert!(
             slow.iter().any(|(begin, _)| begin.ends_with("503")),
-            "nobody was turned away"
+            "no request was refused"
         );
         let (status, says_when, answer) = ask(&server, &ann, &page(4), json!({})).await;
         assert_eq!(

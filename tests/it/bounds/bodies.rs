@@ -54,7 +54,7 @@ async fn unfinished_bodies_share_their_memory() {
         })
         .await;
     assert!(grown <= SIXTEEN, "{grown} MiB");
-    // The last ones are refused. A small body is accepted again when some have gone.
+    // The last bodies are refused. A small one is accepted again when some connections have ended.
     let mut answers = Vec::new();
     let mut last = open.into_iter().next_back().unwrap();
     let _ = timeout(LONG, last.read_to_end(&mut answers)).await.unwrap();

@@ -225,7 +225,7 @@ async fn few_files_are_told_and_no_panic() {
     }
     let storage = TestDatabase::sqlite();
     let serving = Serving::start(limited("128", &storage));
-    // There are more than may be open, and the first ones are still answered.
+    // There are more connections than may be open, and the first ones still get responses.
     let mut open = Vec::new();
     for _ in 0..200 {
         open.push(connect(&serving).await);

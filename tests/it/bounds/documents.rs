@@ -157,7 +157,7 @@ async fn a_subscription_keeps_little() {
     };
     let work = async {
         let mut open = join_all((0..90).map(|_| open())).await;
-        // A refused one would have failed by now.
+        // A refused subscription would fail within this time.
         tokio::time::sleep(Duration::from_secs(3)).await;
         for response in &mut open {
             let said = response.chunk().now_or_never();

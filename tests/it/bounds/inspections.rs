@@ -113,7 +113,7 @@ async fn one_inspection() {
     let storage = TestDatabase::sqlite();
     let token = token("ann@acme", "connectors:write");
     for (name, worst) in worst().await {
-        // The allocator retains a varying part of earlier pages. The need of an inspection is the least of three.
+        // The allocator retains a varying part of earlier pages, so the least of three measurements counts.
         let mut least = u64::MAX;
         for _ in 0..3 {
             let server = Serving::start(program_on(&storage, &FLAGS));

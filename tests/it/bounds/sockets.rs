@@ -114,7 +114,7 @@ async fn messages_that_are_not_finished() {
         socket
     };
     let all = async {
-        // One after another: at once, each would take the last bytes from the next.
+        // The sockets send one after another. At once, they would compete for the last bytes of the limit.
         let mut sockets = Vec::new();
         for _ in 0..100 {
             sockets.push(begin().await);
@@ -215,7 +215,7 @@ async fn subscriptions_with_long_documents() {
             for i in 0..100 {
                 socket.subscribe(&i.to_string(), &query, json!({})).await;
             }
-            // The ping is answered after them. Too many are refused, but none for its own size.
+            // The pong follows the responses to all subscriptions. Surplus ones are refused, but none for its own size.
             socket.send(json!({ "type": "ping" })).await;
             loop {
                 let message = socket.next().await;

@@ -27,7 +27,7 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
     let after = now(&server, &admin).await;
     let mut deaf = Socket::of(&server, &admin).await;
     let mut hears = Socket::of(&server, &admin).await;
-    // Together more than the system buffers for a connection.
+    // Together, the subscriptions send more than the system buffers for a connection.
     for i in 0..SUBSCRIPTIONS {
         let variables = json!({ "after": after });
         deaf.subscribe(&i.to_string(), LONG_CHANGED, variables)
@@ -46,7 +46,8 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
         assert_eq!(told(&hears.change().await), ("CREATED", &*format!("N{i}")));
     }
 
-    // After half a minute, it has received what was sent until then, and continues over another socket.
+    // The service ends the socket after half a minute. The client reads the earlier changes, and continues over another
+    // socket.
     tokio::time::sleep(Duration::from_secs(40)).await;
     let mut last = Value::Null;
     let (mut all, mut of_first) = (0, 0);
@@ -65,7 +66,7 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
             last = message["payload"]["data"]["personalConnectorChanged"]["cursor"].clone();
         }
     }
-    assert!(all < SUBSCRIPTIONS * CHANGES, "it was not given up");
+    assert!(all < SUBSCRIPTIONS * CHANGES, "the socket was not closed");
     assert_eq!(code, Some(1013));
     let mut resumed = Socket::of(&server, &admin).await;
     let after = if last.is_null() { json!(after) } else { last };

@@ -155,7 +155,7 @@ async fn what_is_no_handshake_is_refused() {
 on_both! {
     async fn an_operation_that_nobody_waits_for_ends(server: Server) {
         const LIST: &str = "{ personalConnectors { nodes { id } } }";
-        // There is one permit. An operation that continues keeps it.
+        // The service has one permit. An operation in progress holds it.
         let flags = [
             "--max-concurrency",
             "1",
@@ -228,7 +228,7 @@ async fn a_busy_slow_socket_misses_nothing() {
         slow.subscribe(&i.to_string(), LONG_CHANGED, variables)
             .await;
     }
-    // It reads something, so it is not disconnected, but most of its operations wait all the time.
+    // The client reads something, so it is not disconnected, but most of its operations wait all the time.
     let mut heard = vec![0; SUBSCRIPTIONS];
     let mut hear = |message: Value| {
         assert_eq!(message["type"], "next", "{message}");

@@ -11,7 +11,7 @@ use crate::{
 };
 
 on_both! {
-    /// A newer version, which runs beside this one or ran before it, may write words that this one does not know.
+    /// A newer version, which runs beside this one or ran before it, may write enum values that this one does not know.
     async fn an_event_of_a_newer_version_is_told_to_nobody(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let mut socket = Socket::of(&server, &ann).await;
@@ -34,7 +34,7 @@ on_both! {
             .await;
         let two = server.create(&ann, "Two", "PRIVATE").await;
         assert_eq!(socket.change().await["personalConnectorId"], two);
-        // A page of the log continues after it, and cached counts are computed again.
+        // A page of the log continues after the unknown event, and cached counts are computed again.
         let query = "query($after: String) {
             personalConnectorChanges(after: $after) { nodes { kind } pageInfo { hasNextPage } }
             personalConnectors(filter: { type: CUSTOM }) { totalCount }
@@ -101,7 +101,7 @@ on_both! {
         ] {
             server.errors(token, field, input).await;
         }
-        // A rejected mutation is no change.
+        // A rejected mutation writes no event.
         server.errors(&ann, CREATE, draft(" ", json!({}))).await;
         server.errors(&ann, DELETE, json!({ "id": alone })).await;
         let mut told = String::new();

@@ -90,7 +90,7 @@ struct Histories {
 }
 
 impl Histories {
-    /// Creates them, and a server that has only seen ours.
+    /// Creates both histories, and a server that has seen only ours.
     async fn new(server: &Server, changes_of_theirs: usize) -> (Self, Server) {
         let storage = &server.storage;
         let ann = server.token("ann@acme", WRITE);
@@ -127,7 +127,7 @@ impl Histories {
 }
 
 on_both! {
-    /// Fewer, equally many and more changes, which a running service detects by polling.
+    /// The restored history has fewer, equally many or more changes. A running service detects each case by polling.
     async fn what_was_lost_is_told_to_all_who_follow(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         for count in [1, 3, 5] {
@@ -195,7 +195,7 @@ on_both! {
             assert_eq!(created(&server, shared).await, names.join(" "));
             let all = created(&server, &first).await;
             assert!(all.ends_with(&names.join(" ")), "{all}");
-            // They continue in their history.
+            // Subscriptions continue in the restored history.
             let mut socket = Socket::of(&server, &ann).await;
             socket
                 .subscribe("1", CHANGED, json!({ "after": shared }))
@@ -308,7 +308,7 @@ on_both! {
         assert_eq!(told(&socket.change().await), ("CREATED", "Next"));
     }
 
-    /// A restart, a switch to a replica, and a complete backup.
+    /// A restart, a switch to a replica and a complete backup lose no changes, so cursors stay valid.
     async fn where_nothing_is_lost_nobody_starts_over(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let first = cursor::of_changes(server.position(0).await);
@@ -337,7 +337,7 @@ on_both! {
         assert_eq!(told(&socket.change().await), ("CREATED", "Next"));
     }
 
-    /// A cursor of versions without marks, for state 5, which exists.
+    /// The cursor is from a version without marks. Its state 5 exists.
     async fn a_cursor_without_a_mark_has_expired(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         assert_eq!(server.state().await, 5);
@@ -358,7 +358,7 @@ on_both! {
     }
 }
 
-/// The procedure of the page about backups, with equally many and with more changes after it.
+/// Follows the page about backups. The restored file then gets as many changes as were lost, or one more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_copied_back_while_the_service_was_stopped() {
     let storage = TestDatabase::sqlite();

@@ -76,7 +76,7 @@ on_both! {
             value("VISIBILITY", json!("PRIVATE"), json!("ORGANIZATION")),
         ]);
         assert_eq!(server.last_values(&ann, wiki).await, expected);
-        // It became visible to him: he sees that, and no earlier value.
+        // The connector became visible to Bob with this change, so he sees none of its values.
         let bob = server.token("bob@acme", &[]);
         assert_eq!(server.last_values(&bob, wiki).await, json!([]));
 
@@ -135,7 +135,7 @@ on_both! {
         assert!(stored.trim().parse::<usize>().unwrap() < 1200, "{stored}");
     }
 
-    /// A viewer who saw both sides of the change sees its values while they see the connector.
+    /// A viewer who saw the connector before and after a change sees the change's values while they see the connector.
     async fn values_go_out_of_sight_with_the_connector(server: Server) {
         let (ann, boss) = (
             server.token("ann@acme", WRITE),
@@ -250,8 +250,8 @@ on_both! {
         );
     }
 
-    /// A history is complete at once, whatever others do. In the feed, the same page may be beyond ten thousand
-    /// changes.
+    /// A page of one connector's changes is complete, however many other changes are between them. A page of the whole
+    /// feed may be empty, because it reads at most ten thousand changes.
     async fn others_changes_do_not_hide_a_history(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let wiki = &server.create(&ann, "Wiki", "PRIVATE").await;
@@ -303,7 +303,7 @@ on_both! {
                 (1, &json!(true))
             );
         }
-        // Backwards through all events, of which a page reads a part.
+        // Reads the feed backwards. Each page covers a part of the events.
         let (mut before, mut kinds, mut sizes) = (Value::Null, Vec::new(), Vec::new());
         loop {
             let page = page(json!({ "last": 3, "before": before })).await;
@@ -329,7 +329,7 @@ on_both! {
         assert_eq!(sizes[0], 0, "ten thousand changes of others are the latest");
     }
 
-    /// Cursors like those of the feed: of this history, and not pruned.
+    /// As in the feed, cursors of another history and of lists are rejected.
     async fn cursors_of_a_history_are_verified(server: Server) {
         let rows = vec![custom("wiki", "Wiki", "ann@acme", Organization)];
         server.insert(rows).await;

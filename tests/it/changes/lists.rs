@@ -140,7 +140,7 @@ on_both! {
             }
             socket.send(json!({ "id": id, "type": "complete" })).await;
         }
-        // Without a list, nothing is known of it.
+        // Without a list, the fields about a list are null.
         let (all, _) = pages(&server, &ann, 100, &begun, &json!({})).await;
         assert!(
             all.len() == 8
@@ -313,12 +313,12 @@ on_both! {
         };
         let of_ann = json!([null, null, "OPEN", "OPEN", "TIMEOUT"]);
         assert_eq!(json!(outcomes(&ann).await), of_ann);
-        // No outcome of the time when he did not see it is shown.
+        // Bob does not see an outcome from before the connector was visible to him.
         assert_eq!(
             json!(outcomes(&bob).await),
             json!([null, "OPEN", "TIMEOUT"])
         );
-        // The history of the connector agrees, latest first, and knows of no list.
+        // The connector's history has the same outcomes, latest first. Its fields about a list are null.
         let change = "kind inListBefore inList outcomeBefore";
         let history = format!(
             "query($id: ID!) {{ personalConnector(id: $id) {{ lastChange {{ {change} }} changes {{ nodes {{ {change} \
@@ -341,7 +341,7 @@ on_both! {
             ]
         );
         assert_eq!(read["lastChange"], read["changes"]["nodes"][0]);
-        // An indicator of failed servers compares it with the present outcome.
+        // An indicator of failed servers compares `outcomeBefore` with the present outcome.
         let mut socket = Socket::of(&server, &ann).await;
         socket
             .subscribe(
@@ -415,7 +415,7 @@ on_both! {
             assert_eq!(socket.next().await["type"], "pong");
             sockets.push(socket);
         }
-        // They follow after their first change.
+        // Each subscription has begun when it reports this connector.
         let known = server
             .create(
                 &server.token("boss@acme", ADMIN),
@@ -452,7 +452,7 @@ on_both! {
             for expected in *of_bob {
                 assert_eq!(flow(&socket.change().await), *expected, "{list}");
             }
-            // It became hidden, and so did its words.
+            // The connector became hidden, and so did its words.
             let later = flows(&server, &bob, &begun, list.clone()).await;
             assert_eq!(
                 later,
@@ -614,7 +614,7 @@ on_both! {
     /// A copy of a list that follows only the list's changes, and queries unknown ones, equals the list. Lists and
     /// changes are random; [`each_flow_is_told_of_the_list_alone`] covers each flow.
     async fn a_copy_that_follows_a_list_is_the_list(server: Server) {
-        // Checks change these without an event.
+        // Checks change the results of these filters without an event.
         let question = a_question().prop_filter("is told by events", |question| {
             let filter = question.filter.to_string();
             !filter.contains("checkedAt") && !filter.contains("uptime")

@@ -630,7 +630,7 @@ on_both! {
 }
 
 on_both_databases! {
-    /// The previous version's database is migrated. Its events are unknown, and later ones are not.
+    /// The database of the previous version is migrated. Its events have no record, and later events have one.
     async fn events_of_the_version_before_carry_no_record(storage: TestDatabase) {
         let storage = Arc::new(storage);
         let server = Box::pin(Server::start(storage.clone(), &[], fixed_clock())).await;

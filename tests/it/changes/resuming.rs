@@ -82,7 +82,7 @@ on_both! {
                 .await;
             assert_eq!(socket.change().await["cursor"], cursor, "{field}");
         }
-        // These write nothing.
+        // These mutations write nothing.
         for (field, input) in [
             (UPDATE, json!({ "id": id, "version": "1.0.0" })),
             (
@@ -146,7 +146,7 @@ on_both! {
                 assert_eq!(name, ["A", "B", "C"][position], "{last_event_id}");
             }
         }
-        // Without an `after` too.
+        // The header works without an `after`, too.
         let event = server
             .first_event(CREATED, json!({}), text(&cursors[1]))
             .await;

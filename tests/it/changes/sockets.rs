@@ -143,7 +143,7 @@ async fn the_handshake_may_bring_the_token() {
     for (payload, expected) in [
         (json!({ "type": "connection_init" }), None),
         (init(json!({ "authorization": header })), None),
-        // Only one of the two can be meant.
+        // The payload contradicts the header.
         (init(json!({ "AUTHORIZATION": other })), Some(4403)),
     ] {
         let headers = [PROTOCOL, ("authorization", header.as_str())];
@@ -287,7 +287,7 @@ async fn a_proxy_says_which_origin_was_asked() {
 async fn the_longest_token_opens_a_socket() {
     let server = Server::on_sqlite(&["--max-token-bytes=24576", "--max-body-bytes=1024"]).await;
     let least = server.token("ann@acme", &["a"]).len();
-    // Each three characters of a scope take four in the token.
+    // Three characters of a scope take four in the token.
     let scope = "s".repeat((24_000 - least) / 4 * 3);
     let token = server.token("ann@acme", &[&scope]);
     assert!(token.len() > 23_000);
@@ -506,7 +506,7 @@ async fn an_expired_token_ends_it() {
     let (code, reason, before) = socket.closed().await;
     assert_eq!((code, reason.as_str()), (4403, "the token has expired"));
     assert_eq!(before, Vec::<Value>::new());
-    // Without a "complete", a client that still wants it retries, and gets the reason.
+    // The stream ends without "complete", so that the client retries and gets the reason.
     let (event, data) = events.next().await.unwrap();
     let error = &data["errors"][0];
     assert_eq!(

@@ -96,7 +96,7 @@ on_both! {
                 json!({ "filter": { "category": "DESIGN" } }),
             )
             .await;
-        // Both have begun when they report new events.
+        // A subscription has begun when it reports a new event.
         let mut begun = BTreeSet::new();
         for i in 0.. {
             let input = draft(&format!("Now {i}"), json!({ "category": "DESIGN" }));
@@ -272,7 +272,7 @@ on_both! {
         fragment F on Subscription { personalConnectorChanged(after: $a) { kind ...G } }
         fragment G on PersonalConnectorChange { personalConnector { name } }";
         socket.subscribe("1", query, json!({ "a": after })).await;
-        // In the selection's order, once.
+        // Each field appears once, in the order of the selection.
         let change = socket.change().await;
         assert_eq!(
             change.to_string(),

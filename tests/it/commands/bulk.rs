@@ -16,7 +16,7 @@ use crate::{
 const STATUSES: &str = "setConnectorStatuses";
 const DELETES: &str = "deleteCustomConnectors";
 
-/// Returns the payload of a mutation of many.
+/// Returns the payload of a mutation of many connectors.
 async fn send(server: &Server, token: &str, field: &str, input: Value) -> Value {
     let (first, rest) = field.split_at(1);
     let input_type = format!("{}{rest}Input", first.to_uppercase());
@@ -70,7 +70,7 @@ on_both! {
             server.create(&ann, "A", "PRIVATE").await,
             server.create(&ann, "B", "ORGANIZATION").await,
         );
-        // Bob's private connector is invisible to Ann, and one of the organization is not hers.
+        // Ann does not see Bob's private connector, and may not change his connector with visibility ORGANIZATION.
         let (hidden, his) = (
             server.create(&bob, "C", "PRIVATE").await,
             server.create(&bob, "D", "ORGANIZATION").await,
@@ -246,7 +246,7 @@ on_both! {
             server.create(&ann, "B", "ORGANIZATION").await,
         );
         let c = server.create(&ann, "C", "ORGANIZATION").await;
-        // Another connector in the list replaces one in the list and one outside it.
+        // The input's connector B replaces A, which is in the input too, and C, which is not.
         for id in [&a, &c] {
             server
                 .change(

@@ -95,7 +95,7 @@ on_both! {
             assert_eq!(
                 succeeded(&payloads),
                 size - 1,
-                "all but the one that would close it"
+                "all but the change that would complete the cycle"
             );
             let refused = payloads
                 .iter()

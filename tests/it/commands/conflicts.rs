@@ -28,7 +28,7 @@ impl Server {
         let mut payload = self.mutate(token, field, input).await;
         assert_eq!(errors(&payload), ["CONFLICT input.expectedRevision"]);
         let conflict = payload["userErrors"][0]["conflict"].take();
-        // Both are read in one snapshot.
+        // The conflict and the connector are from one snapshot.
         assert_eq!(
             conflict["revision"],
             payload["personalConnector"]["revision"]
@@ -76,7 +76,7 @@ on_both! {
                 (1, json!(["DESCRIPTION", "VERSION", "CATEGORY", "STATUS"])),
                 (2, json!(["CATEGORY", "VERSION", "STATUS"])),
                 (3, json!(["STATUS"])),
-                // It never had these revisions.
+                // The connector never had these revisions.
                 (0, json!(null)),
                 (-1, json!(null)),
                 (5, json!(null)),

@@ -83,7 +83,7 @@ on_both! {
             let inner = (1..levels).fold(json!(1), |value, _| json!([value]));
             json!({ "a": inner })
         };
-        // 8 bytes are {"a":""}
+        // The object {"a":""} has 8 bytes.
         let bytes = |count: usize| json!({ "a": "x".repeat(count - 8) });
         for (field, value, code) in [
             ("name", json!(""), "BLANK"),
@@ -286,7 +286,7 @@ on_both! {
             error["message"],
             "Your limit of custom connectors is 1, and you have 2: delete one first."
         );
-        // It is each user's in each organization, and counts only existing connectors.
+        // The quota applies to each user in each organization, and counts only existing connectors.
         for other in ["bob@acme", "ann@other", "ann"] {
             server
                 .create(&server.token(other, WRITE), "Three", "PRIVATE")
@@ -369,7 +369,7 @@ on_both! {
             );
             assert_eq!(answer.get("data"), None);
         }
-        // As a value it is ordinary text.
+        // As a value, this text has no special meaning.
         let metadata = json!({ "a": "$serde_json::private::RawValue" });
         let made = server
             .change(&ann, CREATE, draft("Wiki", json!({ "metadata": metadata })))

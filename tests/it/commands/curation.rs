@@ -224,7 +224,7 @@ on_both! {
         );
         assert_eq!(see(&server, &id).await["description"], "Notes");
 
-        // A custom connector has none.
+        // A custom connector has no curated fields.
         let ann = server.token("ann@acme", WRITE);
         let wiki = server.create(&ann, "Wiki", "PRIVATE").await;
         server
@@ -248,7 +248,7 @@ on_both! {
             done["curatedFields"],
             json!([{ "field": "CATEGORY", "fileValue": before["category"] }])
         );
-        // A start with the same catalogue keeps it.
+        // A start with the same catalogue keeps the curated values.
         let again = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
         assert_eq!(see(&again, "pcon_jira").await, done);
         // A published object is complete, and has the file's values.
@@ -356,7 +356,7 @@ on_both! {
                         "transport": { "type": "stdio" } },
                 ],
             })),
-            // The form of May 2025.
+            // The registry's format of May 2025.
             json!({ "name": "io.example/old", "description": "Old", "version_detail": { "version": "0.1.0" },
                 "repository": { "url": "javascript:alert(1)", "source": "x" },
                 "packages": [{ "registry_name": "pypi", "name": "old", "version": "0.1.0",

@@ -51,7 +51,7 @@ async fn inspect(server: &Server, url: &str) -> Value {
     data["inspectServer"].take()
 }
 
-/// A server with a longer description.
+/// Responds like a server with a longer description of itself.
 fn talkative(request: &crate::support::mcp::Request) -> Reaction {
     if request.asks() != "initialize" {
         return well_behaved(request);
@@ -267,7 +267,7 @@ on_both! {
             while hanging.requests.lock().unwrap().len() < 2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // No slot is left.
+            // No inspection slot is free.
             let third = looking(3).await;
             assert_eq!(
                 third["errors"][0]["extensions"]["code"], "UNAVAILABLE",
@@ -378,7 +378,7 @@ on_both! {
             ),
             (&Value::Null, &json!("NOT_CHECKABLE"))
         );
-        // Without it, no server is called.
+        // Without `verify`, no server is called.
         let unseen = Plain::new(well_behaved).await;
         let made = create(json!({ "name": "Unseen", "serverUrl": unseen.url })).await;
         assert_eq!(

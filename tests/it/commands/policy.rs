@@ -133,7 +133,7 @@ const MUTATIONS: &[(&str, Right, &str)] = &[
 /// The mutations that concern no single connector.
 const OTHERS: &[&str] = &["createCustomConnector", "importConnectors", "inspectServer"];
 
-/// Lists by what the viewer may update, and by what they created.
+/// Lists the connectors that the viewer may update or created, and the others.
 const LISTS: &str = "query($ids: [ID!]) {
     may: personalConnectors(first: 100, filter: {id: $ids, viewerCanUpdate: true}) { totalCount nodes { id } }
     mayNot: personalConnectors(first: 100, filter: {id: $ids, viewerCanUpdate: false}) { totalCount nodes { id } }
@@ -304,7 +304,7 @@ on_both! {
                     .unwrap();
                 }
             }
-            // The lists of connectors that one may update or created, and of the others.
+            // The lists of connectors that the viewer may update or created, and of the others.
             let data = server
                 .data(
                     &token,
@@ -409,7 +409,7 @@ on_both! {
             );
             assert_eq!(create(name).await.is_empty(), !is_full);
         }
-        // Another user's connectors do not count, nor one's own of another organization, nor those that an
+        // These do not count: another user's connectors, the user's own ones in another organization, and those that an
         // administrator sees.
         for (who, scopes) in [
             ("bob@acme", WRITE),

@@ -139,7 +139,7 @@ on_both! {
         for number in 0..34 {
             ids.push(server.create(&ann, &format!("C{number}"), "PRIVATE").await);
         }
-        // Each new one precedes the chain: 32 replacements are allowed.
+        // Each connector is put before the chain. A chain of 32 replacements is allowed.
         for number in 1..=32 {
             server
                 .change(&ann, STATUS, replaced(&ids[number], &ids[number - 1]))

@@ -71,7 +71,7 @@ fn examples_are_loaded() {
         "2025-09-01T00:00:00Z",
     ];
     assert_eq!(said, expected.map(Value::from).each_ref());
-    // Each key that is written is a key of the page.
+    // The page has every exported key.
     let page = Page::read(PAGE).text;
     let keys = objects
         .iter()
@@ -81,7 +81,7 @@ fn examples_are_loaded() {
     }
 }
 
-/// The catalogue file of the page starts a service.
+/// A service starts with the catalogue file of the page.
 #[test]
 fn the_catalogue_is_loaded() {
     let database = TestDatabase::sqlite();

@@ -30,7 +30,7 @@ async fn examples() {
             panic!("{example:?}")
         };
         assert_eq!([toml, claims, viewer], ["toml", "json", "json"]);
-        // The provider's own keys are another's.
+        // The test has no private key of the provider, so its own JWKS replaces the provider's.
         let lines = settings
             .lines()
             .map(|line| match line.strip_prefix("jwks = ") {
@@ -59,7 +59,7 @@ async fn examples() {
     }
 }
 
-/// A key, its JWKS and a token, as the page makes them with openssl.
+/// Makes a key, its JWKS and a token with openssl, by the commands of the page. A service accepts the token.
 #[tokio::test]
 async fn without_a_provider() {
     let blocks = Page::read(PAGE).blocks_in(&["sh"]);

@@ -38,20 +38,20 @@ const RUN_ELSEWHERE: [&str; 4] = [
     identity_providers::PAGE,
     "docs/operate/backup.md",
 ];
-/// The pages whose blocks in TOML are configuration files.
+/// The pages with configuration files as blocks of TOML.
 const CONFIGURATIONS: [&str; 2] = [
     "docs/operate/configuration.md",
     "docs/operate/production.md",
 ];
 
-/// The pages whose commands and queries this file runs.
+/// Returns the pages whose commands and queries this file runs.
 fn run_here() -> Vec<Page> {
     let mut pages = pages();
     pages.retain(|page| !RUN_ELSEWHERE.contains(&page.path.as_str()));
     pages
 }
 
-/// A process that ends with the test.
+/// A process, killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
@@ -61,7 +61,7 @@ impl Drop for Running {
     }
 }
 
-/// Returns a command of a page as a shell runs it here: with this build instead of cargo's.
+/// Returns a page's command with this build's binary instead of `cargo run`, and with another port.
 fn localised(command: &str, port: u16) -> String {
     command
         .replace("cargo run -q --", BINARY)
@@ -76,7 +76,7 @@ fn shell(script: &str, folder: &Path) -> Command {
         .args(["-euo", "pipefail", "-c", script])
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        // Nobody is called: no MCP server is at such a port.
+        // No MCP server listens on this port, so none is called.
         .env("CONNECTORS_MCP_PORTS", "1")
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -102,7 +102,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Whether a block runs the tests, which do not run themselves.
+/// Returns whether a block only runs tests. Such a block is skipped.
 fn runs_tests(command: &str) -> bool {
     let starts = ["script/test", "cargo test", "CONNECTORS_TEST_POSTGRES="];
     let is_one = |line: &str| starts.iter().any(|start| line.starts_with(start));
@@ -111,9 +111,9 @@ fn runs_tests(command: &str) -> bool {
     lines.filter(|line| !line.is_empty()).all(is_one)
 }
 
-/// Runs a page's blocks in one shell, as a reader pastes them, and checks each line that is an answer.
+/// Runs a page's blocks in one shell, like a reader who pastes them. Checks each line that is a response.
 fn paste(page: &Page, blocks: &[String], port: u16, folder: &Path) {
-    // A response without a line end is a line of its own.
+    // `echo` ends the line after a response without a line end.
     let script = blocks.join("echo\n");
     let output = shell(&localised(&script, port), folder).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -126,7 +126,7 @@ fn paste(page: &Page, blocks: &[String], port: u16, folder: &Path) {
     }
 }
 
-/// Runs each page's commands beside a service of its own, in a new folder.
+/// Runs each page's commands in a new folder, with a service of its own.
 #[tokio::test]
 async fn commands() {
     for page in run_here() {
@@ -145,7 +145,7 @@ async fn commands() {
         let mut pasted = Vec::new();
         for (_, command) in commands {
             if command == "cargo run\n" || command.contains("postgres://") {
-                // The service is started above; `commands_on_postgres` has the others.
+                // `cargo run` is started above, and `commands_on_postgres` runs the others.
             } else if command.contains(" serve ") {
                 drop(start(&command, free_port(), folder));
             } else {
@@ -156,7 +156,7 @@ async fn commands() {
     }
 }
 
-/// The story ends as it says: its connector has a history of five changes, and no name.
+/// The commands of the story give the results that its page describes.
 #[tokio::test]
 async fn the_story_ends_as_it_says() {
     let page = Page::read("docs/guides/story.md");
@@ -237,7 +237,8 @@ async fn commands_on_postgres() {
     }
 }
 
-/// Runs the SQL of the pages. A role with the rights that the page gives serves what its owner has migrated.
+/// Runs the SQL of the pages. A service works with the rights that a page grants to its role, after the database's
+/// owner has migrated it.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn sql_on_postgres() {
@@ -273,8 +274,8 @@ async fn sql_on_postgres() {
     }
 }
 
-/// Runs each page's queries against a service of its own. The snapshot shows the answers.
-/// `pcon_none` is the id of the connector that the page created last.
+/// Runs each page's queries against a service of its own. The snapshot has the responses. `pcon_none` stands for the id
+/// of the connector that the page created last.
 #[tokio::test(flavor = "multi_thread")]
 async fn queries() {
     let mut answers = Vec::new();
@@ -291,7 +292,7 @@ async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     let server = Server::on_sqlite(&[]).await;
     let ann = server.token("ann@acme", &["connectors:write"]);
     let root = server.token("root", &["catalog:admin"]);
-    // A process that checks.
+    // The monitor's lease has a holder, as in a service that checks connectors.
     let mut monitor = Candidate::new(Duration::from_hours(1), Clock::system());
     server.database.take_lease(&mut monitor).await.unwrap();
     let mut blocks = blocks.into_iter().peekable();
@@ -320,7 +321,8 @@ async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     answers
 }
 
-/// An answer without the cursors of changes, which are random. All begin with the same byte and a number that is small.
+/// Returns a response without the cursors of changes, which are random. Each of them begins with the same byte and a
+/// small number.
 fn without_marks(answer: Value) -> Value {
     match answer {
         Value::String(text) if text.starts_with("BAAAAAAA") => "a cursor of changes".into(),
@@ -347,8 +349,8 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     serde_json::from_str(data.unwrap()).unwrap()
 }
 
-/// Code of other languages is a part of the clients that `tests/clients/run` runs, or of a file of `deploy/`. `text` is
-/// no code, and a block of `console` has the reason above it that it is not run.
+/// A block in another language is a part of a client that `tests/clients/run` runs, or of a file of `deploy/`. A block
+/// of `text` is no code. A comment above a block of `console` says why it is not run.
 #[test]
 fn snippets() {
     let clients = root().join("tests/clients");
@@ -401,7 +403,7 @@ fn snippets() {
     }
 }
 
-/// The service takes the configuration files of the pages about them.
+/// The service accepts the configuration files on the pages.
 #[test]
 fn configuration_files() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! The metrics and the fields of the log are those of the page about them, and so are those of alerts and dashboard.
+//! The page about observability has exactly the metrics and the fields of the log. The alerts and the dashboard use
+//! only existing metrics.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -13,7 +14,7 @@ use super::{Page, root};
 
 const PAGE: &str = "docs/operate/observe.md";
 
-/// The names in the first column of the tables between a heading and the next.
+/// Returns the names in the first column of the tables between a heading and the next one.
 fn names(heading: &str) -> BTreeSet<String> {
     let page = Page::read(PAGE).text;
     let section = page.split_once(&format!("\n{heading}\n")).unwrap().1;
@@ -28,7 +29,7 @@ fn names(heading: &str) -> BTreeSet<String> {
     names.map(ToOwned::to_owned).collect()
 }
 
-/// The names of metrics in the text of Prometheus, as queries have them.
+/// Returns the names of metrics in the text for Prometheus, in the form of its queries.
 fn metrics(text: &str) -> BTreeSet<String> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let named = types.map(|line| match line.split_once(' ').unwrap() {
@@ -79,7 +80,7 @@ async fn metrics_and_access_lines() {
     }
 }
 
-/// The words of a text that are named as the service's metrics are.
+/// Returns the words of a text that look like names of the service's metrics.
 fn series(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let prefixes = [
@@ -93,7 +94,7 @@ fn series(text: &str) -> BTreeSet<String> {
     words.filter(is_one).map(ToOwned::to_owned).collect()
 }
 
-/// The page has each field that some line of the source has, and no other.
+/// The page has exactly the fields of the log lines in the source.
 #[test]
 fn fields_of_the_log() {
     let mut fields = BTreeSet::new();
@@ -101,7 +102,7 @@ fn fields_of_the_log() {
     let documented = names("### Other fields");
     let of_access = names("### Access lines");
     let others: BTreeSet<_> = fields.difference(&of_access).cloned().collect();
-    // A field of access lines may be one of another line too.
+    // Another line may have a field of access lines too.
     let documented: BTreeSet<_> = documented.difference(&of_access).cloned().collect();
     assert_eq!(documented, others);
 }
@@ -121,7 +122,7 @@ fn gather(folder: &Path, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// The fields of a call of a macro, of which this is the text after its parenthesis.
+/// Returns the fields of a macro's call, from the text after its opening parenthesis.
 fn fields_of(call: &str) -> Vec<String> {
     let (mut depth, mut is_text, mut is_escaped) = (0, false, false);
     let mut arguments = vec![String::new()];

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The pages that begin at the repository's root.
+/// The checked pages in the repository's root.
 const ROOT_PAGES: [&str; 4] = [
     "README.md",
     "BENCHMARKS.md",
@@ -12,7 +12,7 @@ const ROOT_PAGES: [&str; 4] = [
 
 /// A page of the documentation.
 pub struct Page {
-    /// Its path from the repository's root, with slashes.
+    /// The path from the repository's root, with slashes.
     pub path: String,
     pub text: String,
 }
@@ -24,7 +24,7 @@ impl Page {
         Self { path, text }
     }
 
-    /// The blocks in these languages, in their order.
+    /// Returns the blocks in these languages, in the order of the page.
     pub fn blocks_in(&self, languages: &[&str]) -> Vec<(String, String)> {
         let mut blocks = blocks(&self.text);
         blocks.retain(|(language, _)| languages.contains(&language.as_str()));
@@ -36,7 +36,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The pages of the repository's root, and all of `docs/` by name.
+/// Returns the pages of the repository's root, and all pages of `docs/`, ordered by name.
 pub fn pages() -> Vec<Page> {
     let docs = markdown(&root().join("docs"));
     let docs = docs.iter().map(|path| {
@@ -46,7 +46,7 @@ pub fn pages() -> Vec<Page> {
     ROOT_PAGES.map(Page::read).into_iter().chain(docs).collect()
 }
 
-/// The Markdown files of a folder and its folders, by name.
+/// Returns the Markdown files of a folder and its subfolders, ordered by name.
 fn markdown(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -61,7 +61,7 @@ fn markdown(folder: &Path) -> Vec<PathBuf> {
     paths.into_iter().flat_map(within).collect()
 }
 
-/// The fenced blocks of a page, each with its language.
+/// Returns the fenced blocks of a page, each with its language.
 pub fn blocks(page: &str) -> Vec<(String, String)> {
     let fenced = page.split("```").skip(1).step_by(2);
     fenced

@@ -1,4 +1,4 @@
-//! The schema that clients are generated from.
+//! The schema file, from which clients are generated.
 
 use serde_json::json;
 
@@ -6,7 +6,8 @@ use crate::on_both;
 
 use super::Page;
 
-/// A normalised cache needs the types without an id: connections, edges and payloads apart, the page has them all.
+/// The page lists all types without an id, for the settings of a normalised cache. Connections, edges and payloads are
+/// not listed.
 #[test]
 fn the_types_without_an_id_are_those_of_the_page() {
     const PAGE: &str = "docs/guides/clients.md";
@@ -40,7 +41,7 @@ fn the_types_without_an_id_are_those_of_the_page() {
     );
 }
 
-/// `cargo run -- schema > schema.graphql` makes it fresh.
+/// `cargo run -- schema > schema.graphql` updates the file.
 #[test]
 fn the_file_is_fresh() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");

@@ -1,4 +1,4 @@
-//! The table of settings is the program's own.
+//! The tables on the page about settings equal those made from the program's flags.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use super::{Page, root};
 const PAGE: &str = "docs/reference/settings.md";
 const BEGIN: &str = "<!-- made by the program: begin -->\n";
 const END: &str = "<!-- made by the program: end -->\n";
-/// With this variable, the test writes the page instead of comparing it.
+/// If this variable is set, the test writes the page instead of comparing it.
 const UPDATE: &str = "UPDATE_PAGES";
 
-/// The tables of all flags: those of `serve` by subject, and of each other command those that are its own.
+/// Returns the tables of all flags: those of `serve` by subject, then those that only another command has.
 fn tables() -> String {
     let cli = config::command();
     let mut text = String::new();
@@ -82,7 +82,7 @@ fn table<'a>(text: &mut String, heading: &str, flags: impl Iterator<Item = &'a c
             .or(flag.get_help())
             .unwrap()
             .to_string();
-        // A column of a table ends at a bar.
+        // A bar would end the table's column.
         let help = help
             .split_whitespace()
             .collect::<Vec<_>>()

@@ -70,7 +70,7 @@ async fn a_head_that_dribbles_in_is_cut() {
 async fn a_connection_that_asks_nothing_is_cut() {
     let server = server(|bounds| bounds.head = Duration::from_millis(500)).await;
     end(&mut connect(&server).await).await;
-    // A connection with an earlier request is not kept either.
+    // An idle connection with an earlier request is closed, too.
     let mut idle = connect(&server).await;
     idle.write_all(REQUEST).await.unwrap();
     assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200"));

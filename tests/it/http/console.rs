@@ -47,7 +47,7 @@ async fn every_view_is_the_page_with_its_own_base() {
         assert!(page.contains(&format!("<base href=\"{base}\">")), "{page}");
         assert!(!page.contains("://"), "{page}");
         assert_eq!(settings(&page), json!({ "icons": false, "signIn": null }));
-        // Every URL of the page is of an asset, and relative to its base.
+        // Every URL in the page is relative to its base, and serves an asset.
         for (_, rest) in page
             .match_indices("=\"./")
             .map(|(at, _)| page.split_at(at + 4))

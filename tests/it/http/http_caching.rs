@@ -283,7 +283,7 @@ on_both! {
     }
 }
 
-/// A length would be that of content which is not sent (RFC 9110, section 8.6).
+/// A 304 has no content. A `Content-Length` would be that of the content which is not sent (RFC 9110, section 8.6).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connection_goes_on_after_304() {
     let server = Server::on_sqlite(&[]).await;

@@ -168,7 +168,7 @@ async fn a_jwks_that_is_away_at_the_start() {
     };
     assert!(!is_ready().await);
 
-    // No request comes before the service is ready.
+    // The service reads the keys without a request, because clients send none before it is ready.
     issuer.publish(&[("ours", PEM)]);
     within(TAKEN_IN, "ready", is_ready).await;
     assert_eq!(asked(&server.url, &good, JSON).await.0, 200);
@@ -179,7 +179,7 @@ async fn a_jwks_that_is_away_at_the_start() {
     assert!(lines[1].contains("INFO") && lines[1].contains("read again"));
 }
 
-/// Serves with a JWKS and these flags, until its keys are known or for a moment. Returns whether they are, and the log.
+/// Starts the service with a JWKS and these flags, and checks whether it knows the keys. Returns the log.
 async fn with_keys_at(jwks: &str, flags: &[&str], are_expected: bool) -> String {
     let storage = TestDatabase::sqlite();
     let mut command = program(&["--jwks", jwks]);
@@ -228,7 +228,7 @@ async fn a_jwks_is_read_by_an_authority_of_the_operators() {
     assert_eq!(tls.names().last().unwrap().as_deref(), Some("localhost"));
 }
 
-/// A name that this machine cannot resolve, and an address, both behind the proxy.
+/// The JWKS are at names that this machine cannot resolve and at an address, all behind the proxy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jwks_is_read_through_a_proxy() {
     let issuer = Issuer::away().await;
@@ -307,7 +307,7 @@ async fn what_is_open_ends_with_its_key() {
         (code, reason.as_str()),
         (4403, "the token's key was withdrawn")
     );
-    // It has no "complete", as when the token expires.
+    // The stream ends without "complete", as after an expired token.
     let (_, end) = gone_events.next().await.unwrap();
     assert_eq!(end["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     assert_eq!(gone_events.next().await, None);
@@ -315,7 +315,7 @@ async fn what_is_open_ends_with_its_key() {
     kept.subscribe("1", WHO, json!({})).await;
     assert_eq!(kept.next().await["type"], "next");
 
-    // A JWKS that stays unreachable.
+    // The JWKS becomes unreachable, and stays so.
     issuer.go_away();
     pass(10);
     let unknown = sign(&header("three"), &long, &key(PEM));

@@ -253,7 +253,7 @@ async fn the_file_of_a_unix_socket() {
     refused(&of(&long), &["longer than", "Choose a shorter path"]);
 }
 
-/// Two processes start at once on a dead process's socket: one serves, and the other is refused.
+/// Two processes start at once on the socket of a dead process. One serves, and the other is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_that_start_at_once_one_has_the_socket() {
     let (_folder, path) = socket();
@@ -278,7 +278,7 @@ async fn the_other_end_of_a_unix_socket_is_a_trusted_proxy() {
     let storage = TestDatabase::sqlite();
     let (_folder, path) = socket();
     let listen = format!("127.0.0.1:0,unix:{}", path.display());
-    // A caller may send two requests at once, and an address have few connections.
+    // A caller may send two requests at once, and an address may have two connections.
     let flags = ["--rate-limit", "1", "--max-connections-per-address", "2"];
     let server = start(&storage, &listen, &flags);
     let status = async |header: &str| {

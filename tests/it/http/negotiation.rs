@@ -313,7 +313,7 @@ on_both! {
             (in_document("filter: {createdAt: {lt: \"1\"}}"), "filter.createdAt.lt must be"),
             (("{ ...F } fragment F on Query { ... { node(id: 1.5) { id } } }".to_owned(), json!({})), "id must be"),
             (("query A { viewer { userId } } query B { node(id: A) { id } }".to_owned(), json!({})), "name one by"),
-            // A mutation, of which the first field would otherwise run.
+            // Mutations, whose first field would run without the check.
             ((create.clone(), json!({ "input": { "serverUrl": "https://e.co" } })), "$input.name is required"),
             ((create.clone(), json!({ "input": { "name": null } })), "$input.name must not be null"),
             ((create, json!({ "input": { "name": "a", "validateOnly": 1 } })), "$input.validateOnly must be"),

@@ -96,7 +96,7 @@ on_both! {
         assert_eq!(
             statuses(&server, &ann, "", 1).await,
             [200],
-            "a user known before has nothing to do with it"
+            "a verified user does not use the address's budget"
         );
         // No signature is verified for an address without a budget.
         assert_eq!(

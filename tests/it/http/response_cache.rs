@@ -128,7 +128,7 @@ on_both! {
                 .1,
             headers
         );
-        // Each is counted.
+        // The responses with 304 are counted, too.
         let told = "graphql_requests_total{type=\"query\",operation=\"Dashboard\",status=\"304\"} ";
         assert!(text(&server, "/metrics").await.contains(told));
         let found = number(&server, "graphql_answers_found_total").await;
@@ -260,7 +260,7 @@ on_both! {
         ];
         for query in queries.map(|text| query(&text)) {
             let mut told = HashSet::new();
-            // All of them once, and again when each has a cached response.
+            // Each viewer asks once, and again when all have a cached response.
             for _ in 0..2 {
                 for (who, scopes) in VIEWERS {
                     let token = if who.is_empty() {
@@ -302,7 +302,7 @@ on_both! {
             query("query A { viewer { userId } } query B { viewer { userId } }"),
             id,
             query("{ personalConnectors(first: 101) { totalCount } }"),
-            // An error beside data.
+            // A response with an error and data.
             query(
                 "{ personalConnector(id: \"pcon_jira\") { id } personalConnectors(first: 101) { totalCount } }",
             ),
@@ -461,8 +461,8 @@ on_both! {
             }
             assert_eq!(number(&server, "graphql_answers_made_total").await, made);
         }
-        // Each step has its own time and message. The kept checks give one more answer each: all open, then two of
-        // three.
+        // Each step has its own time and message. The stored checks give two values of the uptime: all open, then two
+        // of three.
         assert_eq!(told.len(), 4 + 4 + 2);
     }
 
@@ -471,7 +471,7 @@ on_both! {
         let mut other = Other::connect(&server).await;
         other.hold_up_reads().await;
         let all = query(LIST);
-        // All wait for one, and each until its own deadline.
+        // All requests wait for the first one, each until its own deadline.
         let asked = (0..4).map(|_| send(post(&server, "", &all)));
         for (_, _, body) in futures_util::future::join_all(asked).await {
             let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -631,7 +631,7 @@ on_both! {
         let mut tries = 0;
         loop {
             server.forget_reads();
-            // A different document each time.
+            // The document differs each time.
             let one = query(&format!(
                 "query Try{tries} {{ personalConnectors {{ nodes {{ id }} }} }}"
             ));
@@ -658,7 +658,7 @@ on_both! {
             rest.iter()
                 .all(|answer| answer.0 == 200 && answer.2.starts_with(b"{\"data\""))
         );
-        // Requests for an answer that is not cached do not wait for each other.
+        // Requests whose response is not cacheable do not wait for each other.
         let wrong = query(
             "{ a: personalConnectors { totalCount } b: personalConnectors(first: 101) { totalCount } }",
         );

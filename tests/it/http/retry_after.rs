@@ -88,7 +88,7 @@ on_both! {
             Server::start(server.storage.clone(), flags, server.clock.clone()).await
         };
         let query = json!({ "query": "{ __typename }" }).to_string();
-        // Two requests a second, of which four may come at once.
+        // The rate is two requests a second, and four may come at once.
         for accept in [
             "application/json",
             "application/graphql-response+json",

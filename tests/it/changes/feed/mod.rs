@@ -112,7 +112,7 @@ on_both! {
                 UPDATE,
                 json!({ "id": wiki, "visibility": "ORGANIZATION" }),
             ),
-            // A change without an effect is none.
+            // A mutation without an effect writes no event.
             (
                 &ann,
                 UPDATE,
@@ -147,7 +147,7 @@ on_both! {
         for name in ["A", "B", "C"] {
             server.create(&ann, name, "PRIVATE").await;
         }
-        // All stored changes: the catalogue of five and three more.
+        // All stored changes are those of the five connectors in the catalogue, and three more.
         let all = server.changes(&ann, json!({})).await;
         assert_eq!(all["nodes"].as_array().unwrap().len(), 8);
         assert_eq!(all["pageInfo"]["hasPreviousPage"], false);
@@ -164,7 +164,7 @@ on_both! {
             }
         }
         assert_eq!(json!(pages), all["nodes"]);
-        // All cursors of one state are equal, and an empty page has it too.
+        // All cursors of one state are equal, and an empty page has the same one.
         assert_eq!(after, json!(server.now(&ann).await));
         let empty = server.changes(&ann, json!({ "after": after })).await;
         assert_eq!(
@@ -282,7 +282,7 @@ on_both! {
 
     async fn old_events_are_forgotten_and_the_rest_is_whole(server: Server) {
         let now = timestamp(NOW).0;
-        // The clock runs behind: old events come after one that is not.
+        // The clock goes back, so an old event comes after a newer one.
         let start = server.state().await;
         for (at, name) in [(1, "A"), (2, "B"), (9, "C"), (3, "D"), (9, "E")] {
             let mut tx = Tx::begin(&server.database, Actor::default(), Timestamp(now + at))
