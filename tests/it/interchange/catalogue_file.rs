@@ -246,7 +246,7 @@ on_both_databases! {
         assert_eq!(
             events.lines().count(),
             6,
-            "four created, and two linked when all were there: {events}"
+            "four connectors are created, and two are linked afterwards: {events}"
         );
         let statuses = server
             .rows("SELECT id, replaced_by_id FROM personal_connector ORDER BY id")
@@ -266,7 +266,7 @@ on_both_databases! {
             "the catalogue does not fit the database: pcon_b: replacedBy: replacements must not lead back, nor be more \
              than 32 in a row"
         );
-        // Another path through the same ones is no cycle, whatever the path was before.
+        // The same entries in another order are no cycle, whatever links are stored.
         let other = [
             replaced("b", "a"),
             replaced("a", "c"),
@@ -405,7 +405,7 @@ on_both_databases! {
         for expected in ["entry 1: name", "; entry 1: iconUrl", "; entry 2: version"] {
             assert!(told.contains(expected), "{told}");
         }
-        // Another form is named, and the message is short for any number of errors.
+        // The error names an unsupported form, and is short for any number of errors.
         let server_json = json!({ "name": "io.example/a", "version": "1.0.0" });
         for (catalogue, expected) in [
             (

@@ -220,7 +220,7 @@ on_both! {
                 json!([counted(Some("DEVELOPMENT"), Some("PERSON"), 1)])
             );
         }
-        // The underlying value is the import's.
+        // The value under a curated one is the import's.
         let beneath = json!({ "category": "DEVELOPMENT", "curatedFields": [{ "field": "CATEGORY",
             "fileValue": "PRODUCTIVITY" }] });
         assert_eq!(set(json!("DEVELOPMENT")).await, beneath);
@@ -343,7 +343,7 @@ on_both! {
         assert_eq!(server.state().await, state);
         assert_eq!(stored(&server, "io.example/board").await, "design rule");
 
-        // A curated category is written on demand, and a rule's underlying one is not.
+        // An export writes a curated category on demand, and never the rule's category under it.
         let root = server.token("root", CATALOG);
         let ids = server
             .rows("SELECT id FROM personal_connector WHERE connector_id = 'io.example/board'")
@@ -418,7 +418,7 @@ on_both! {
         run(program_on(&storage, &["migrate"])).ok();
         let server = Server::start(storage, &[], crate::support::harness::fixed_clock()).await;
         assert_eq!(stored(&server, "io.example/board").await, "design -");
-        // They count as the files' own.
+        // Categories without a source count as those of the files.
         import(&server.storage, &["--category", "custom"], &servers).ok();
         assert_eq!(stored(&server, "io.example/board").await, "design file");
         assert_eq!(stored(&server, "io.example/y").await, "custom given");

@@ -193,7 +193,7 @@ on_both_databases! {
             let organization: &[&str] = if flags.contains(&"acme") { flags } else { &[] };
             import(&other, organization, &out);
             assert_eq!(export(&other, flags), out);
-            // Imported again, into the database that has it already.
+            // A second import into the same database changes nothing.
             let said = import(&other, organization, &out);
             assert!(said.contains(" 0 created, 0 updated, "), "{said}");
         }

@@ -150,7 +150,7 @@ on_both_databases! {
         // A name in another case is the same connector, and the file's values apply.
         let said = json!({ "url": "https://c.example/mcp", "description": "By file" });
         acme(&[], &client("Docs", said)).ok();
-        // It has no headers now, so their names are removed.
+        // The connector has no headers now, so their names are removed.
         let by_file = format!(
             "docs|By file|public|maintenance|{}|https://c.example/mcp\n",
             r#"{"team":"docs"}"#

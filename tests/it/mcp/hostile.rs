@@ -135,7 +135,7 @@ async fn nothing_listens_there() {
     }
 }
 
-/// Each ends at the time limit.
+/// Each inspection ends at the time limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_takes_for_ever_is_left() {
     let drips = |headers| Reaction::Drip(head(200, headers));
@@ -152,7 +152,7 @@ async fn what_takes_for_ever_is_left() {
     );
 }
 
-/// All their connections are closed.
+/// All connections of an ended inspection are closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_open_to_what_was_left() {
     for reaction in [
@@ -249,7 +249,7 @@ async fn with_tools(
         _ => well_behaved(request),
     })
     .await;
-    // It speaks MCP, whatever its tools are.
+    // The server speaks MCP, whatever its tools are.
     assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
     (found, server)
 }

@@ -57,7 +57,7 @@ fn with_name_server(command: &Command, resolv_conf: &std::path::Path) -> Command
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root on Linux: a name server at port 53, and a mount"]
 async fn names_that_hang_are_nobody_elses() {
-    name_server().expect("it needs to be root, for port 53");
+    name_server().expect("this test needs root, for port 53");
     let folder = tempfile::tempdir().unwrap();
     let resolv_conf = folder.path().join("resolv.conf");
     std::fs::write(&resolv_conf, format!("nameserver {NAME_SERVER}\n")).unwrap();

@@ -176,7 +176,7 @@ async fn a_private_address_is_called_directly_or_not_at_all() {
         assert_eq!(found.outcome, Outcome::Blocked, "{url}: {}", found.message);
     }
     assert_eq!(proxy.heads().len(), 0);
-    // Neither does a redirect reach them.
+    // A redirect does not reach them either.
     let moved = Plain::new(|_| answer(307, "location: http://10.0.0.1/\r\n", "")).await;
     let to = moved.address();
     let proxy = Proxy::new(move |_| Reaction::Connect(to)).await;
@@ -221,7 +221,7 @@ async fn the_proxys_answer_is_a_verdict_where_it_is_about_the_server() {
         found.message,
         "The outbound proxy did not connect to the server in time."
     );
-    // One address of a name may work where another does not.
+    // If one address of a name fails, another one may work.
     let plain = Plain::new(well_behaved).await;
     let bare = plain.address();
     let proxy = Proxy::new(move |target| match target {
@@ -383,7 +383,7 @@ on_both_databases! {
             )
             .await
         };
-        within(Duration::from_secs(15), "the near one", async || {
+        within(Duration::from_secs(15), "the direct server is checked", async || {
             open().await == "1\n"
         })
         .await;
@@ -399,7 +399,7 @@ on_both_databases! {
         .await;
         assert_eq!(unhealthy, "0\n");
         works.store(true, Ordering::Relaxed);
-        within(Duration::from_secs(30), "the far ones", async || {
+        within(Duration::from_secs(30), "the servers behind the proxy are checked", async || {
             open().await == "301\n"
         })
         .await;

@@ -295,7 +295,7 @@ async fn a_server_in_rust() {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let found = look(port, "/mcp", ServerType::Http).await;
     assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
-    // It has the 2026 revision, and is only discovered.
+    // A server of the 2026 revision gets no `initialize`.
     assert_eq!(found.protocol_version.as_deref(), Some("2026-07-28"));
     assert_eq!(found.server_info.unwrap().name, "rusty");
     let names: Vec<_> = found.tools.iter().map(|tool| tool.name.as_str()).collect();

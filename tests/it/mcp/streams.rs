@@ -167,7 +167,8 @@ async fn the_endpoint_may_come_after_other_events() {
     }
 }
 
-/// The failure of the most advanced attempt is reported; this one got further than a POST answered with 405.
+/// The message has the failure of the attempt that got furthest. A stream without an endpoint got further than a POST
+/// that is answered with 405.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_leads_nowhere_says_so() {
     for (beginning, message) in [

@@ -120,7 +120,7 @@ async fn a_server_of_the_2026_revision_is_discovered() {
     assert_eq!(requests[1].header("mcp-method"), Some("tools/list"));
 }
 
-/// It ignores unknown requests, and is asked again over another connection.
+/// A server that ignores unknown requests gets `initialize` over another connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_on_discovery_is_given_a_new_beginning() {
     let server = Plain::new(|request| match request.asks() {
@@ -210,7 +210,7 @@ async fn websocket(chooses: bool) -> String {
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             tokio::spawn(async move {
-                #[expect(clippy::result_large_err, reason = "the library has it so")]
+                #[expect(clippy::result_large_err, reason = "the library requires this type")]
                 let choose = |request: &server::Request, mut response: server::Response| {
                     let offered = request.headers().get("sec-websocket-protocol");
                     if let Some(offered) = offered.filter(|_| chooses) {

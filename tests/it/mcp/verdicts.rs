@@ -368,7 +368,7 @@ async fn all_challenges_are_read() {
     }
 }
 
-/// Other responses than the requested one.
+/// Responses before the final one: interim ones and redirects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn informational_answers_and_redirects() {
     use Outcome::{NotMcp, Open};

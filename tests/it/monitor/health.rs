@@ -1,4 +1,4 @@
-//! The results of checks: that they are stored, who sees them, and how they change.
+//! The results of checks: their storage, their visibility and their changes.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Server {
         self.record(vec![(id.to_owned(), found)]).await
     }
 
-    /// Makes a connector with only a server the only one in the catalogue.
+    /// Replaces the catalogue with one connector, which has only a server.
     async fn only(&self, id: &str) -> Model {
         self.clear().await;
         let row = Model {
@@ -350,7 +350,7 @@ on_both! {
         let turned = offering(&[("sub", "Subtracts."), ("add", "Adds much.")]);
         let steps = [
             (found(Outcome::Timeout), "[\"health\"]"),
-            // An empty list of tools is no news.
+            // An empty list of tools is no change.
             (
                 Inspection {
                     tools_listed: true,
@@ -579,7 +579,7 @@ on_both! {
             "updated|[\"description\",\"serverUrl\",\"health\",\"tools\"]|2|ann\n"
         );
         assert_eq!(server.kept_rows().await, "1|0|0|0\n");
-        // It is due at once.
+        // The connector is due at once.
         let due = "SELECT outcome, checked_at, failures, next_check_at FROM connector_health";
         assert_eq!(server.rows(due).await, format!("||0|{}\n", after(7).0));
         let state = server.state().await;

@@ -167,7 +167,7 @@ on_both! {
                 .trim()
                 .parse()
                 .unwrap();
-            // Within a tenth.
+            // The interval varies by up to a tenth.
             let hour = 3_600_000_000_i64;
             (next - checked + hour / 10) / hour
         };
@@ -208,7 +208,7 @@ on_both! {
             .rows("UPDATE connector_health SET next_check_at = next_check_at + 36000000000")
             .await;
         assert_eq!(postponed(after(10)).await, [row.seq]);
-        // Another server starts over.
+        // Without the time that the server asked for, the same delay counts as postponed by a clock.
         let named = "UPDATE connector_health SET next_check_at = next_check_at - 36000000000, fresh_for = NULL";
         server.rows(named).await;
         assert_eq!(postponed(after(10)).await, [row.seq]);

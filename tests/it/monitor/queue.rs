@@ -78,7 +78,7 @@ on_both! {
             (&json!("UNAVAILABLE"), &json!(60))
         );
         assert_eq!(server.rows(due).await, "");
-        // Another process of the database does.
+        // Another process with the same database runs the monitor.
         let mut another = Candidate::new(Duration::from_hours(1), Clock::system());
         let lease = server
             .database
@@ -110,7 +110,7 @@ on_both! {
         let message = "It was checked less than a minute ago: wait 30 s.";
         assert_eq!(payload["results"][4]["userErrors"][0]["message"], message);
         assert_eq!(server.rows(due).await, "pcon_a\npcon_b\n");
-        // It does not change the connectors, and the same request queues again.
+        // Queueing does not change the connectors, and the same request queues again.
         assert_eq!(server.state().await, state);
         let mut again = server.data(&ann, &document(), ids.clone()).await;
         assert_eq!(again["checkConnectors"].take(), payload);

@@ -117,7 +117,7 @@ async fn checked_since(server: &Server, order: &str) -> Vec<String> {
 async fn queue(server: &Server, ids: &[String]) {
     let document = "mutation($ids: [ID!]!) { checkConnectors(input: {ids: $ids}) { results { userErrors { code } } \
                     userErrors { code } } }";
-    // They are due by the clock of the process with the monitor.
+    // Queued checks are due by the clock of the process with the monitor.
     server.clock.set(Clock::system().now());
     let token = server.token("bob@acme", WRITE);
     let data = server.data(&token, document, json!({ "ids": ids })).await;
@@ -257,7 +257,7 @@ async fn slow(address: &str, crowds: [Arc<Crowd>; 2]) -> String {
                     crowd.enter();
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                // It is counted before the client can continue.
+                // The end is counted before the client can continue.
                 for crowd in &crowds {
                     crowd.leave();
                 }
@@ -298,7 +298,7 @@ async fn no_more_at_once_than_the_bounds_say() {
         assert_eq!(host.most(), 2);
     }
     monitor.stop().await;
-    // Each was due once.
+    // Each connector was due once.
     let checked = server.rows("SELECT COUNT(*) AS n FROM connector_check");
     assert_eq!(checked.await, format!("{count}\n"));
 }
@@ -334,7 +334,7 @@ async fn a_host_of_thousands_keeps_nobody_out() {
     // A connector that is added meanwhile is checked soon.
     server.insert(vec![at("two", &plain.url)]).await;
     let outcome = outcome.replace("pcon_one", "pcon_two");
-    until("a new one's turn", async || {
+    until("the turn of a new connector", async || {
         server.rows(&outcome).await == "open\n"
     })
     .await;
@@ -459,7 +459,7 @@ on_both! {
         server
             .rows("UPDATE check_lease SET holder = 'they', epoch = epoch + 1")
             .await;
-        until("it has nothing under way", async || {
+        until("it has no check in progress", async || {
             server.database.check_counters().under_way() == 0
         })
         .await;
@@ -470,7 +470,7 @@ on_both! {
             "0\n"
         );
         assert_eq!(made(&server.database), 0);
-        // It does not hurry to get the lease back, and does not release another's.
+        // The monitor does not try to get the lease back, and does not release another's.
         monitor.stop().await;
         assert_eq!(
             server.rows("SELECT holder FROM check_lease").await,
@@ -478,7 +478,7 @@ on_both! {
         );
     }
 
-    /// They run before their time, within the limits, and no others do.
+    /// Queued checks run before they are due, within the limits. No other checks do.
     async fn queued_checks_are_made_at_once(server: Server) {
         let all = Arc::new(Crowd::default());
         let hosts = [(); 2].map(|()| Arc::new(Crowd::default()));
@@ -521,7 +521,7 @@ on_both! {
         assert_eq!(checked_since(&server, "h.id").await, ids);
     }
 
-    /// They become due when queued, so longer overdue connectors come first.
+    /// Queued checks become due when they are queued, so connectors that are overdue for longer come first.
     async fn queued_checks_are_made_after_what_waits_for_longer(server: Server) {
         let plain = Plain::new(well_behaved).await;
         server
@@ -575,7 +575,7 @@ on_both! {
         let first = monitor(&ours, often);
         until("the first one checks", async || made(&ours) > 0).await;
         let second = monitor(&theirs, often);
-        until("all twice", async || made(&ours) > 50).await;
+        until("all are checked twice", async || made(&ours) > 50).await;
         assert_eq!(made(&theirs), 0);
         assert!(ours.check_counters().holds_lease() && !theirs.check_counters().holds_lease());
         // No connector was checked by two processes at once, or too early.
@@ -592,7 +592,7 @@ on_both! {
         }
         first.stop().await;
         let (before, began) = (made(&ours), Instant::now());
-        until("the second one goes on", async || made(&theirs) > 20).await;
+        until("the second one continues", async || made(&theirs) > 20).await;
         assert!(began.elapsed() < 5 * SECOND, "{:?}", began.elapsed());
         assert_eq!(made(&ours), before);
         second.stop().await;
@@ -714,7 +714,7 @@ async fn a_round_of_ten_thousand(name: &str, storage: TestDatabase) {
         &storage,
         &(0..CONNECTORS).map(connector).collect::<Vec<_>>(),
     );
-    // No process checks until this is released.
+    // No process checks until this lease is released.
     let other = another(&storage).await;
     let lease = other
         .take_lease(&mut candidate(SECOND * 600))

@@ -120,7 +120,7 @@ async fn a_backup_overwrites_nothing_and_is_there_whole_or_not() {
     );
     assert_eq!(fs::read_to_string(&backup).unwrap(), "mine");
     fs::remove_file(&backup).unwrap();
-    // Killed at any moment, it leaves the whole file under the name, or nothing.
+    // A backup that is killed at any moment leaves the complete file, or none.
     for _ in 0..10 {
         let mut command = program_on(&storage, &arguments);
         let mut process = command
@@ -205,7 +205,7 @@ async fn damaged_pages_are_found() {
 async fn a_service_says_that_its_file_is_damaged() {
     let storage = TestDatabase::sqlite();
     filled(&storage, 2000);
-    // A page that no start reads.
+    // The service does not read this page when it starts.
     let page = "SELECT pageno FROM dbstat WHERE name = 'connector_event_by_personal_connector_id' AND pagetype = 'leaf'
         ORDER BY pageno DESC LIMIT 1";
     let page = rows(&storage.url, page).await.trim().parse().unwrap();
@@ -437,7 +437,7 @@ on_both_databases! {
         );
     }
 
-    /// Back to the commit before this one: its migrations are reverted, and its data is served again.
+    /// Reverting this version's migrations keeps the data, and the service serves it again.
     async fn data_survives_going_back(storage: TestDatabase) {
         let server = Serving::on(&storage);
         let ann = token("ann@acme", "connectors:write");
@@ -485,7 +485,7 @@ async fn schema(storage: &TestDatabase) -> String {
             "{}",
             String::from_utf8_lossy(&dump.stderr)
         );
-        // Newer versions begin and end with a random word.
+        // The output of newer versions of pg_dump begins and ends with a line that has a random word.
         let text = String::from_utf8(dump.stdout).unwrap();
         text.lines()
             .filter(|line| !line.starts_with('\\'))

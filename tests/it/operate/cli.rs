@@ -40,7 +40,7 @@ fn every_flag_has_a_variable_a_default_and_a_line_of_help() {
             return;
         };
         let variable = format!("CONNECTORS_{}", long.replace('-', "_").to_uppercase());
-        // It is no setting of a command.
+        // `--print` has no variable, because it is not a setting.
         if name == "config print" {
             assert_eq!(flag.get_env(), None);
             return;
@@ -130,7 +130,7 @@ const WRONG: &[(&str, &str, &str)] = &[
 fn wrong_values_are_refused_with_what_was_expected() {
     let folder = TempDir::new().unwrap();
     let each = |flag: &str, value: &str, expected: &str, mut command: Program| {
-        // A value in a file is no setting.
+        // A missing file has another exit code than a wrong setting.
         let code = if expected.contains("No such file") {
             1
         } else {
@@ -169,7 +169,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
             command
         };
         each(flag, value, expected, by_file());
-        // The source is named too, unless another setting is missing, or a file is wrong.
+        // The error also names the source, unless another setting is missing or a file is wrong.
         if expected.contains("<ISSUER>") || expected.contains("No such file") {
             continue;
         }

@@ -280,7 +280,7 @@ on_both_databases! {
         ] {
             wall.ahead(ahead);
             if ahead.abs() > hours(9000) {
-                // It does not respond until the clock is right, and keeps running.
+                // The service does not respond until the clock is right, and keeps running.
                 let asked = server.ask("", "{ viewer { scopes } }", json!({})).await;
                 assert_eq!(asked, None, "{name}");
                 continue;
@@ -333,7 +333,7 @@ async fn what_is_open_ends_with_its_token_across_a_suspend() {
     let events = events.send().await.unwrap();
     wall.ahead(-3600);
     let closed = timeout(2 * SECOND, socket.closed()).await;
-    assert!(closed.is_err(), "it is good still: {closed:?}");
+    assert!(closed.is_err(), "the token is still valid: {closed:?}");
     wall.ahead(2 * 3600);
     let (code, reason, _) = timeout(5 * SECOND, socket.closed()).await.unwrap();
     assert_eq!((code, reason.as_str()), (4403, "the token has expired"));
@@ -430,7 +430,7 @@ on_both! {
             ));
             until(what, checked).await;
         }
-        // Each is checked once because of it, and no more.
+        // Each change of the clock causes one check, and no more.
         tokio::time::sleep(3 * SECOND).await;
         assert_eq!(looks(&plain), asked + 3);
         // The next holder of the lease finds a check that another process postponed.
@@ -451,7 +451,7 @@ on_both! {
         };
         assert_eq!(postponed(clock.now()).await.len(), 1);
         assert_eq!(postponed(schedule.latest(clock.now(), 0)).await.len(), 1);
-        // This delay is allowed after failures.
+        // A longer delay is allowed after failures.
         server
             .rows("UPDATE connector_health SET failures = 1 WHERE next_check_at IS NOT NULL")
             .await;
@@ -499,7 +499,7 @@ on_both! {
             "history": { "nodes": [{ "outcome": "TIMEOUT" }] },
         });
         assert_eq!(seen["personalConnector"]["health"], health);
-        // From then on all is as before.
+        // Later checks are stored as usual.
         for (seconds, kept) in [(3, 0), (4, 1), (5, 1)] {
             assert_eq!(
                 server.record(vec![at(Outcome::Open, seconds)]).await,
@@ -569,11 +569,11 @@ on_both! {
         stamped("a", 1500, future).await;
         stamped("b", 1, old).await;
         stamped("c", 2, future).await;
-        assert_eq!(left().await, 2, "the newest are as new as what comes next");
+        assert_eq!(left().await, 2, "events without a later one count as new");
         stamped("d", 1, now.saturating_sub(HOUR)).await;
         stamped("e", 1, old).await;
         stamped("f", 1, future).await;
-        assert_eq!(left().await, 5, "one that is kept keeps what follows");
+        assert_eq!(left().await, 5, "a stored event keeps all later ones");
         assert_eq!(server.database.forget_events(now, now).await.unwrap(), 4);
         assert_eq!(
             server.rows("SELECT forgotten FROM catalog_state").await,
@@ -628,7 +628,7 @@ on_both! {
                 .await
         };
         let first = create("first").await;
-        // Also before the clock was seen to be consistent.
+        // A wrong clock removes no key, even before the clock was seen to run correctly.
         set(clock, Timestamp::saturating_add, YEAR);
         assert_eq!(create("first").await, first);
         let ahead = create("ahead").await;

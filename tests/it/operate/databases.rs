@@ -47,7 +47,7 @@ fn all_refuse(url: &str, location: &str, found: &str) {
             continue;
         }
         let done = run(command(line, folder.path(), url));
-        // The service has it in its log.
+        // The service writes the location to its log instead.
         let named = (line != ["serve"]).then_some(location);
         assert_eq!(done.database.as_deref(), named, "{line:?}");
         let told = done.failed(1);
@@ -77,7 +77,7 @@ async fn a_file_of_another_program_stays_as_it_is() {
         CREATE TABLE likes (id INTEGER); CREATE TABLE tags (id INTEGER); INSERT INTO users DEFAULT VALUES";
     let sea_orm = "CREATE TABLE seaql_migrations (version TEXT, applied_at INTEGER);
         INSERT INTO seaql_migrations VALUES ('m20220101_000001_create_table', 1); CREATE TABLE cake (id INTEGER)";
-    // Its log is deleted with its last process.
+    // The last process that closes the database deletes its log.
     let wal = "PRAGMA journal_mode = WAL; CREATE TABLE users (id INTEGER)";
     for (sql, found) in [
         (many, "the tables or views likes, posts, tags and 1 more"),
@@ -93,7 +93,7 @@ async fn a_file_of_another_program_stays_as_it_is() {
         let before = fs::read(&file).unwrap();
         let path = file.to_str().unwrap();
         all_refuse(&format!("sqlite://{path}"), path, found);
-        assert_eq!(fs::read(&file).unwrap(), before, "it is written");
+        assert_eq!(fs::read(&file).unwrap(), before, "the file was changed");
         // No secret is created for it either.
         let mut serve = program(&["serve", "--database-url", &format!("sqlite://{path}")]);
         serve.current_dir(&folder);
@@ -186,7 +186,7 @@ fn only_commands_that_write_make_a_database() {
     }
 }
 
-/// They do not change the schema either, because the running service may be older.
+/// Read-only commands do not change the schema either, because the running service may be older.
 #[tokio::test]
 async fn commands_that_read_leave_an_old_schema() {
     let storage = TestDatabase::sqlite();
@@ -392,7 +392,7 @@ on_both_databases! {
         let gone = server.create(&ann, "Gone", "PRIVATE").await;
         server.mutate(&ann, DELETE, json!({ "id": gone })).await;
         drop(server);
-        // Without the columns of later migrations.
+        // This removes the columns of later migrations.
         migrate(after).ok();
         let kept = contents(url).await;
         assert!(kept.contains("key 1") && kept.contains("deleted"), "{kept}");

@@ -174,7 +174,7 @@ on_both! {
         assert_eq!(
             get(&format!("{}/health/live", server.url)).await.0,
             200,
-            "it lives all the same"
+            "the process is alive without a database"
         );
     }
 
@@ -230,7 +230,7 @@ async fn each_request_has_one_line_that_tells_no_secret() {
     assert_eq!(
         get(&process.url.replace("graphql", "metrics")).await.0,
         404,
-        "they have a listener of their own"
+        "metrics have their own listener"
     );
     assert_eq!(
         get(&process.url.replace("graphql", "health/live")).await.0,
@@ -382,12 +382,12 @@ async fn answers_under_way_are_finished_before_it_stops() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(
         TcpStream::connect(process.address()).is_err(),
-        "nobody new is let in"
+        "new connections are refused"
     );
     assert_eq!(
         get(&process.metrics).await.0,
         200,
-        "they are served to the end"
+        "metrics are served until the end"
     );
     other.execute("ROLLBACK").await.unwrap();
     assert_eq!(asked.await.unwrap().unwrap(), 200);

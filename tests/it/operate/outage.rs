@@ -21,7 +21,7 @@ use crate::support::{
     process::{Serving, program_on, token},
 };
 
-/// Much longer than anything here takes.
+/// A time limit that is much longer than anything here takes.
 const LONG: Duration = Duration::from_mins(2);
 
 const LISTS: [&str; 2] = [
@@ -32,7 +32,7 @@ const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
     done: createCustomConnector(input: $input) { personalConnector { id } userErrors { message } }
 }";
 
-/// Without the connector, which an unreachable database cannot return.
+/// A subscription that does not select the connector, because an unreachable database cannot return it.
 const HEARD: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnectorId } }";
 
 /// The errors that clients may get without a database: each code, with the whole message.
@@ -214,7 +214,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // It may be frozen or stopped.
+        // The server may be frozen or stopped.
         if self.path().join("postmaster.pid").exists() {
             self.signal("CONT");
         }
@@ -271,7 +271,7 @@ impl Load {
         *self.seen.lock().unwrap().errors[of]
             .entry(code)
             .or_default() += 1;
-        // The delay that clients are asked for.
+        // The delay before a client's retry.
         tokio::time::sleep(Duration::from_millis(50)).await;
         None
     }
@@ -323,7 +323,7 @@ impl Load {
     async fn until_ready_is(&self, status: u16) {
         let began = Instant::now();
         while self.check("/health/ready").await != status {
-            assert!(began.elapsed() < LONG, "it is never {status}");
+            assert!(began.elapsed() < LONG, "readiness is never {status}");
             assert_eq!(self.check("/health/live").await, 200);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -398,7 +398,7 @@ async fn a_stopped_database_is_waited_for_and_loses_nothing() {
         .map(|line| line.split_once('|').unwrap())
         .collect();
     let names: BTreeSet<_> = found.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names.len(), found.len(), "one is there twice");
+    assert_eq!(names.len(), found.len(), "a connector is stored twice");
     let found: BTreeMap<_, _> = found.into_iter().collect();
     let made = std::mem::take(&mut load.seen.lock().unwrap().made);
     for (name, id) in &made {
@@ -423,7 +423,7 @@ async fn a_stopped_database_is_waited_for_and_loses_nothing() {
             if heard.len() == events.len() {
                 break;
             }
-            assert!(began.elapsed() < LONG, "a subscriber has not heard of all");
+            assert!(began.elapsed() < LONG, "a subscriber misses changes");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Reverse proxies in the configurations that operators are given.
+//! Reverse proxies with the configuration files for operators.
 
 use std::{
     fs,
@@ -70,13 +70,13 @@ fn free_address() -> String {
         .to_string()
 }
 
-/// The file's text with another text instead of one that it has.
+/// Returns the text with one part replaced. Panics if the text does not have the part.
 fn replaced(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from}");
     text.replace(from, to)
 }
 
-/// The service that the proxies forward to.
+/// Starts the service that the proxies forward to.
 fn service() -> (TestDatabase, Serving) {
     let storage = TestDatabase::sqlite();
     let flags = [
@@ -100,7 +100,7 @@ fn authority(serving: &Serving) -> &str {
         .unwrap()
 }
 
-/// Plain HTTP instead of TLS; all that nginx writes is in the folder.
+/// Starts nginx with plain HTTP instead of TLS. It writes only to this folder.
 async fn nginx(serving: &Serving, folder: &Path) -> Proxy {
     let address = free_address();
     let text = replaced(NGINX, "127.0.0.1:8080", authority(serving));
@@ -129,7 +129,7 @@ async fn nginx(serving: &Serving, folder: &Path) -> Proxy {
         .arg(folder)
         .arg("-c")
         .arg(folder.join("nginx.conf"));
-    // The master would leave its worker when it is killed.
+    // A killed master process would leave its worker running.
     command.args(["-g", "master_process off;"]);
     Proxy::start(command, &address, "nginx (Debian: nginx-light)").await
 }
@@ -152,7 +152,7 @@ async fn caddy(serving: &Serving, folder: &Path) -> Proxy {
     Proxy::start(command, &address, "Caddy (Debian: caddy)").await
 }
 
-/// Requests, sockets of its own pages, events, and the address of clients.
+/// Checks that a proxy forwards requests, WebSockets of its own pages, events, and clients' addresses.
 async fn forwards_all(proxy: &Proxy, serving: &Serving) {
     let ann = token("ann@acme", "connectors:write");
     let origin = proxy.url.strip_suffix("/graphql").unwrap();
@@ -163,7 +163,7 @@ async fn forwards_all(proxy: &Proxy, serving: &Serving) {
         .unwrap();
     assert_eq!(metrics.status(), 404);
 
-    // A token of 16 KiB is read by the service, which refuses it.
+    // The service receives a token of 16 KiB, and refuses it.
     let long = "x".repeat(16_000);
     let refused = post(
         &proxy.url,
@@ -188,7 +188,8 @@ async fn forwards_all(proxy: &Proxy, serving: &Serving) {
     assert_eq!(socket.next().await, json!({ "type": "connection_ack" }));
     drop(socket);
 
-    // One stream may be open: the next one is let in when the service knows that the client of the last has hung up.
+    // A caller may have one open stream. The next one opens when the service has noticed that the client of the last
+    // one disconnected.
     let query = "subscription($after: String) { personalConnectorChanged(after: $after) { kind } }";
     for (number, (accept, part)) in [
         ("text/event-stream", "event: next"),
@@ -198,7 +199,7 @@ async fn forwards_all(proxy: &Proxy, serving: &Serving) {
     .into_iter()
     .enumerate()
     {
-        // A response may begin before its subscription does: it goes on after what was there before.
+        // A response may begin before its subscription does, so the stream starts at the present cursor.
         let cursor = "{ personalConnectors(first: 0) { changesCursor } }";
         let data = serving.data(&ann, cursor, json!({})).await;
         let variables = json!({ "after": data["personalConnectors"]["changesCursor"] });
@@ -226,14 +227,14 @@ async fn forwards_all(proxy: &Proxy, serving: &Serving) {
                 text += std::str::from_utf8(&chunk).unwrap();
                 continue;
             }
-            // Caddy ends a stream now and then, soon after another one. A client opens it again.
+            // Caddy sometimes ends a stream soon after another one. Then the client opens it again.
             ends += 1;
             assert!(ends < 2, "{accept}: the stream ended after {text}");
             stream = open().await;
         }
     }
 
-    // The address in a header of the client's own does not count.
+    // A header from the client does not change its address.
     let mut statuses = Vec::new();
     for number in 0..60 {
         let request = post(&proxy.url, "", r#"{"query":"{ __typename }"}"#.to_owned());

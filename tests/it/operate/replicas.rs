@@ -89,7 +89,7 @@ on_both_databases! {
         }
         assert_eq!(created, OBJECTS);
         let beside: usize = rows(&storage.url, STATE).await.trim().parse().unwrap();
-        assert!(beside > OBJECTS + 5, "the servers did not write beside it");
+        assert!(beside > OBJECTS + 5, "the servers did not write during the imports");
         for server in &servers {
             server.process.signal("KILL");
         }

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The configuration for operators, with other addresses here.
+/// The configuration file for operators, in which the test replaces the addresses.
 const CONFIGURATION: &str = include_str!("../../../deploy/haproxy.cfg");
 const REPLICAS: [(&str, &str); 3] = [
     ("one", "127.0.0.1:8081"),

@@ -134,7 +134,7 @@ fn mode(path: &Path) -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_makes_a_secret_and_keeps_it() {
     let folder = TempDir::new().unwrap();
-    // In a folder that does not exist yet.
+    // The folder `new` does not exist yet.
     let secret = folder.path().join("new/connectors.db.jwt-secret");
     let url = format!("sqlite://{}/new/connectors.db", folder.path().display());
     let on = |arguments: &[&str]| {
@@ -144,7 +144,7 @@ async fn a_first_start_makes_a_secret_and_keeps_it() {
     };
     let mint = || run(on(&["token", "--user", "ann", "--organization", "acme"]));
 
-    // All concurrent first starts agree.
+    // All concurrent first starts use the same secret.
     let firsts = std::array::from_fn::<_, 4, _>(|_| {
         Process::spawn(on(&[]).env("CONNECTORS_LISTEN", "127.0.0.1:0"))
     });
@@ -225,7 +225,7 @@ async fn the_hint_names_the_command_for_this_server() {
         }
         let server = Serving::start(command);
         let url = server.url.clone();
-        // Its announcement comes at the start, and is read at the end.
+        // The service prints the command at its start. The test reads it after the end.
         let again = server.stop();
         let line = again.out.lines().find_map(|line| line.strip_prefix(start));
         let hint = line.unwrap_or_else(|| panic!("{}", again.out)).to_owned();

@@ -93,7 +93,10 @@ async fn readiness_ends_before_the_listener_closes() {
     assert_eq!(socket.next().await["type"], "next");
     assert_eq!(socket.next().await["type"], "complete");
     let mut late = Socket::at(&server.url, "").await;
-    assert!(began.elapsed() < Duration::from_secs(3), "a slow machine");
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "the machine is too slow"
+    );
 
     refused(&address).await;
     assert!(began.elapsed() >= Duration::from_secs(3));

@@ -102,7 +102,10 @@ impl Collector {
     async fn until_it_had(&self, requests: usize) {
         let began = Instant::now();
         while self.came.lock().unwrap().len() < requests {
-            assert!(began.elapsed() < Duration::from_mins(1), "nothing comes");
+            assert!(
+                began.elapsed() < Duration::from_mins(1),
+                "too few requests came"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

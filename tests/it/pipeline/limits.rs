@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::harness::{Server, client};
 
-/// As deep as graphql-js's default query.
+/// An introspection query that is as deep as the default one of graphql-js.
 const INTROSPECTION: &str = "query IntrospectionQuery {
   __schema {
     queryType { name } mutationType { name } subscriptionType { name }
@@ -48,7 +48,7 @@ async fn a_limit_is_what_is_configured() {
         .await;
 }
 
-/// The library would visit the first for minutes, and answer the second with two million errors.
+/// The library would visit the spread fragments for minutes, and report two million errors for the second document.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_to_validate_is_refused() {
     let server = Server::on_sqlite(&[]).await;

@@ -161,7 +161,7 @@ async fn a_hash_is_of_its_text() {
             "{message}"
         );
     }
-    // Nothing of it was cached, and neither is an invalid document.
+    // The refused document is not cached under either hash, and neither is an invalid one.
     server.error_code("", "{", json!({})).await;
     for hash in [&right, &wrong, &sha256("{")] {
         let request = json!({ "extensions": persisted(hash) });
@@ -264,7 +264,7 @@ async fn only_trusted_documents_run() {
         json!({ "query": VIEWER.trim_end() }),
         json!({ "query": format!("{NODE}#") }),
         json!({ "query": "" }),
-        // It is not even parsed.
+        // This document is not even parsed.
         json!({ "query": "{" }),
         json!({ "query": "{ __schema { types { name } } }" }),
         json!({ "query": other, "extensions": persisted(&sha256(other)) }),

@@ -1,4 +1,4 @@
-//! Time limits that reach the database. Without them, each of these would never end.
+//! Time limits that reach the database. Without them, none of these tests would end.
 
 use std::time::{Duration, Instant};
 

@@ -28,7 +28,7 @@ const ONE: &str = "the-connector";
 #[derive(Clone, Copy, Debug)]
 struct Form {
     /// The generators that send it.
-    #[expect(dead_code, reason = "it is shown where an assertion fails")]
+    #[expect(dead_code, reason = "a failed assertion shows it")]
     by: &'static str,
     /// The variable declaration in the document.
     declared: &'static str,

@@ -24,7 +24,7 @@ fn trigger(code: &str, fails: &str, when: &str) -> String {
     )
 }
 
-/// A statement and a COMMIT that fail every second time.
+/// Checks that clients do not notice when every second statement or COMMIT fails with this code.
 async fn is_not_noticed(code: &str, when: &str) {
     let storage = TestDatabase::postgres().await;
     let server = Serving::start(program_on(&storage, &[]));
@@ -64,7 +64,7 @@ async fn of_a_commit_are_not_noticed() {
     is_not_noticed("40P01", "DEFERRABLE INITIALLY DEFERRED").await;
 }
 
-/// Each batch fails once.
+/// Each batch of an import fails once, and its client does not notice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn of_an_import_are_not_noticed() {
@@ -105,8 +105,8 @@ async fn with_an_operators_session_are_not_noticed() {
     let made = server.data(&ann, CREATE, json!({ "input": input })).await;
     let id = made["done"]["personalConnector"]["id"].clone();
     let mut operator = session(&storage.url).await;
-    // It has locked the connector and waits for the state; the service's update has the state and waits for the
-    // connector.
+    // The operator's session has locked the connector and waits for the state. The service's update has the state and
+    // waits for the connector.
     let lock = format!(
         "SET deadlock_timeout = '1min'; BEGIN; SELECT 1 FROM personal_connector WHERE id = '{}' FOR UPDATE",
         id.as_str().unwrap()

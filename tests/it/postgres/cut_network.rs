@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 const WAITING: &str = "SELECT COUNT(*) AS n FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'";
 
-/// Without the connector, which an unreachable database cannot return.
+/// A subscription that does not select the connector, because an unreachable database cannot return it.
 const HEARD: &str = "subscription($after: String) {
     personalConnectorChanged(after: $after) { personalConnectorId }
 }";
@@ -60,7 +60,7 @@ async fn recovers(cut: Cut) {
     .await;
     let server = Arc::clone(&traffic.server);
 
-    // This many statements are in progress.
+    // Statements in progress occupy all connections.
     let mut blocking = session(&storage.url).await;
     let lock = "BEGIN; LOCK TABLE personal_connector IN ACCESS EXCLUSIVE MODE";
     run_in(&mut blocking, lock).await;
@@ -153,7 +153,7 @@ async fn that_resets_connections() {
     recovers(Cut::Reset).await;
 }
 
-/// The result of a write is unknown to its client if COMMIT was sent and not answered.
+/// Checks that a client learns nothing about its write if COMMIT was sent and not answered.
 async fn says_that_nothing_is_known(fault: Fault) {
     let storage = TestDatabase::postgres().await;
     // The proxy must be able to read the protocol.

@@ -34,7 +34,7 @@ fn hosts(of: &[&Cluster], target: &str) -> TestDatabase {
     ))
 }
 
-/// The end of the old primary.
+/// The way in which the old primary ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Stopped,

@@ -87,7 +87,7 @@ async fn others_write_again_while_it_holds_a_lock() {
         within(AGAIN, "it is ready", async || is_ready(&other.server).await).await;
     }
     assert!(!holds_lock(&storage, &proxy).await);
-    // Others wait only briefly for the lock.
+    // Other replicas wait only briefly for the lock.
     let read = Instant::now();
     within(AGAIN, "reads go on", async || {
         others.iter().all(|other| other.has_read_since(read))

@@ -18,7 +18,7 @@ use crate::{
     support::{harness::TestDatabase, waiting::within},
 };
 
-/// The configuration that operators are given.
+/// The configuration file for operators.
 const CONFIGURATION: &str = include_str!("../../../deploy/pgbouncer.ini");
 
 /// The folders of Debian and of Homebrew.
@@ -127,7 +127,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// It refuses to run as root.
+/// Starts it. As root, it runs under another user, because it refuses root.
 fn spawn(folder: &Path) -> Child {
     let program = PROGRAMS
         .iter()

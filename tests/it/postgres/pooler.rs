@@ -25,7 +25,7 @@ use crate::support::{
     waiting::within,
 };
 
-/// A generous limit for something that must happen.
+/// A time limit that is much longer than anything here takes.
 const SOON: Duration = Duration::from_secs(30);
 
 /// The log line of a service that detected a pooler.

@@ -130,7 +130,7 @@ async fn accept(listener: TcpListener, network: Arc<Network>) {
 async fn carry(client: TcpStream, number: u64, network: Arc<Network>) {
     let mut is_dead = network.is_dead.subscribe();
     if *is_dead.borrow_and_update() {
-        // Its client notices nothing, and resends lost data once the network is back.
+        // The client notices nothing, and resends lost data once the network is back.
         let _ = is_dead.wait_for(|is_dead| !is_dead).await;
     }
     let Ok(server) = TcpStream::connect(network.upstream).await else {
@@ -191,7 +191,7 @@ async fn pass(
         };
         let fault = trapped.and_then(|_| network.sprung(&buffer[..read]));
         if fault.is_some() {
-            // This precedes the response.
+            // The connection is dropped before the response arrives.
             network.swallow_one(number);
         }
         if to.write_all(&buffer[..read]).await.is_err() {

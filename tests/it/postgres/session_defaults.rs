@@ -19,7 +19,7 @@ use crate::support::{
     process::{Serving, program_on, run, run_with, token},
 };
 
-/// Settings that have made a statement of the service fail, or may.
+/// Settings that made statements of the service fail, or may do so.
 const DEFAULTS: [&[(&str, &str)]; 3] = [
     &[
         ("default_transaction_isolation", "'repeatable read'"),
@@ -49,7 +49,7 @@ const DEFAULTS: [&[(&str, &str)]; 3] = [
 
 async fn alter(storage: &TestDatabase, settings: &[(&str, &str)]) {
     let name = storage.url.rsplit_once('/').unwrap().1;
-    // One session, in which none of them applies.
+    // This session began before the settings, so none of them applies to it.
     let mut session = session(&storage.url).await;
     for (setting, value) in settings {
         let sql = format!("ALTER DATABASE {name} SET {setting} = {value}");
@@ -172,7 +172,7 @@ async fn an_encoding_that_cannot_hold_every_text_is_refused() {
     }
 }
 
-/// A role that may only read and write rows serves what the owner migrated.
+/// A role that may only read and write rows can serve a database that its owner migrated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES, of a role that may create roles"]
 async fn a_role_that_owns_nothing() {

@@ -119,7 +119,7 @@ impl Traffic {
     pub async fn assert_kept(all: &[&Self], url: &str) {
         let stored = stored(url).await;
         let unique: BTreeSet<_> = stored.iter().cloned().collect();
-        assert_eq!(unique.len(), stored.len(), "one is there twice");
+        assert_eq!(unique.len(), stored.len(), "a connector is stored twice");
         for traffic in all {
             let names = traffic.names();
             let lost: Vec<_> = names.difference(&unique).collect();

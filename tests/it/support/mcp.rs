@@ -32,7 +32,7 @@ pub fn allowing(places: &[&str]) -> ServerRules {
     }
 }
 
-/// Limits of which some are reached soon.
+/// Inspection limits, some of them so low that tests reach them soon.
 pub fn limits() -> InspectionLimits {
     InspectionLimits {
         beginning: Duration::from_secs(1),
@@ -40,7 +40,7 @@ pub fn limits() -> InspectionLimits {
     }
 }
 
-/// An inspector whose inspections are never put off.
+/// An inspector whose wait for slots is long, so that no inspection is put off.
 #[derive(Debug)]
 pub struct Patient(Inspector);
 
@@ -92,7 +92,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Returns the method of its message, or nothing.
+    /// Returns the method of the JSON-RPC message; empty if there is none.
     pub fn asks(&self) -> &str {
         self.body["method"].as_str().unwrap_or("")
     }

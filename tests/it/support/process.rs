@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::harness::{TestDatabase, client, post};
 
-/// Longer than any program of the tests runs.
+/// The time limit of a program, which is longer than any program of the tests runs.
 const TOO_LONG: Duration = Duration::from_mins(1);
 
 pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";

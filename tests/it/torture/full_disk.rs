@@ -59,7 +59,7 @@ async fn fills_and_empties(storage: TestDatabase, disk: Disk) {
         };
         crew.work(&server, full).await;
         if disk.refuses_all() {
-            // It stays not ready.
+            // The service stays unready.
             let began = Instant::now();
             while began.elapsed() < Duration::from_millis(500) {
                 assert!(!is_ready(&server).await, "it is ready, and cannot write");

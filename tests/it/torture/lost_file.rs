@@ -67,7 +67,7 @@ impl Scene {
             assert_eq!(
                 sent,
                 Sent::Refused,
-                "acknowledged, and not in the file at the path"
+                "a write was acknowledged, but is not in the file at the path"
             );
         }
         within(SOON, "it is not ready", async || {

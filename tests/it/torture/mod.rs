@@ -101,7 +101,7 @@ impl Checker {
         let kept: i64 = kept.trim().parse().unwrap();
         assert!(
             kept >= timestamp(at).0,
-            "the check at {at} was acknowledged and not kept"
+            "the check at {at} was acknowledged and not stored"
         );
     }
 }

@@ -367,7 +367,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
         "{count} power cuts in {end} bytes, {syncs} syncs and {writes} writes of checkpoints: {} acknowledged, 0 lost",
         acknowledged.len()
     );
-    assert!(writes > 0 && syncs > 20, "there is nothing to be lost");
+    assert!(writes > 0 && syncs > 20, "the recording has too few writes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -376,7 +376,7 @@ async fn while_the_schema_is_made() {
     let recorder = Recorder::build();
     let storage = TestDatabase::sqlite();
     let server = Serving::start(recorder.on(program_on(&storage, &[])));
-    // It responds, so it also handles SIGTERM.
+    // The service responds, so it also handles SIGTERM.
     assert!(is_ready(&server).await);
     server.stop().ok();
     let recording = Recording::read(&recorder.recording(), Image::default());

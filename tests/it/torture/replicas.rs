@@ -100,7 +100,7 @@ async fn one_is_stopped_or_cut_off_on_postgres() {
                 let gap = replica.traffic.largest_gap(began, Instant::now());
                 assert!(
                     gap < GAP,
-                    "round {round}: {fault}, and another wrote nothing for {gap:?}"
+                    "round {round}: {fault}, and another replica wrote nothing for {gap:?}"
                 );
                 largest = largest.max(gap);
             }

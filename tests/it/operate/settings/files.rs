@@ -123,7 +123,7 @@ fn wrong_files_are_refused() {
     let before = run(bare(&folder, &["--config", "none.toml", "config"])).failed(2);
     assert_eq!(before, told);
     run(bare(&folder, &["--config=none.toml", "config"])).failed(2);
-    // It may have settings of other commands; only those of this one are checked.
+    // The file may have settings of other commands. Only those of this command are checked.
     fs::write(
         &path,
         "listen = 'rubbish'\nexpires-in = '2h'\ndatabase-url = 'sqlite://x.db'\n",

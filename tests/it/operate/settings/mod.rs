@@ -271,7 +271,7 @@ fn a_stronger_source_replaces_what_it_excludes() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    // A key of the file may be what a setting from another source requires.
+    // A key of the file may be the setting that one from another source requires.
     let mut issuer = with(&["config"], None);
     issuer.env("CONNECTORS_JWKS", "other.json");
     run(issuer).ok();

@@ -31,7 +31,7 @@ fn printed_settings_have_no_secrets() {
             assert!(text.contains(line), "{line}: {text}");
         }
     }
-    // The value of a file is represented by the file's name.
+    // The output has the name of a file, not the value in it.
     let done = run(bare(
         &folder,
         &["config", "--print", "--jwt-secret-file=secret"],

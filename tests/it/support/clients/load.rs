@@ -28,7 +28,7 @@ const QUERY: &str = "query($from: DateTime!) {
     pageInfo { hasNextPage endCursor } facets { category { value count } status { value count } type { value count } } \
     } }";
 
-/// The placeholder for as many digits.
+/// A placeholder of a request, replaced by a counter with as many digits.
 const COUNTER: &str = "NNNNNN";
 
 /// A raw response.

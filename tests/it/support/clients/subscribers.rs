@@ -18,7 +18,7 @@ pub const CHANGED: &str = "subscription($after: String, $filter: PersonalConnect
     }
 }";
 
-/// Longer than anything takes that happens at all.
+/// A time limit that is much longer than anything here takes.
 pub const LONG: Duration = Duration::from_secs(30);
 
 /// A client of `graphql-transport-ws`.

@@ -198,7 +198,7 @@ impl Writer {
                 self.pending = Some((CREATE, input));
                 let stored = found.len();
                 found.retain(|id, _| self.live.contains_key(id));
-                assert!(stored - found.len() <= 1, "one write created two");
+                assert!(stored - found.len() <= 1, "one write created two rows");
             }
             Some((DELETE, input)) => {
                 let id = input["id"].as_str().unwrap();
@@ -217,7 +217,7 @@ impl Writer {
         self.retried = self.pending.is_some();
         assert_eq!(
             found, self.live,
-            "acknowledged to {} and not kept",
+            "a write was acknowledged to {} and not stored",
             self.name
         );
     }

@@ -184,7 +184,7 @@ impl Server {
             self.rows("TRUNCATE personal_connector CASCADE").await;
         }
         self.rows("DELETE FROM search_word").await;
-        // The new state is in no log.
+        // The log has no event of the new state.
         self.rows("DELETE FROM connector_event").await;
         self.rows("UPDATE catalog_state SET state = state + 1, forgotten = state + 1")
             .await;
