@@ -1,6 +1,6 @@
 //! Requests and operations rejected under overload: one log line a second for each reason.
 //!
-//! A line for each would cost more than the rejection itself.
+//! A line for each rejection would cost more than the rejection itself.
 
 use std::{
     collections::BTreeMap,

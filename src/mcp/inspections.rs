@@ -112,7 +112,7 @@ impl Slot {
         let inspected = self.inspector.inspect(url, claimed, patience).await;
         inspected.map_err(|put_off| match put_off {
             PutOff::Exhausted => too_many(),
-            // The caller gets no name of the proxy; the log has it.
+            // The error does not name the proxy. The log does.
             PutOff::Proxy(_) => Error::unavailable(
                 "the service's outbound proxy fails, so no server can be inspected: try again in a while",
             ),

@@ -1,7 +1,7 @@
 //! Reads a server's description of itself, and requests its lists.
 //!
 //! Invariant: only this module reads results, part by part. A part that is missing or of the wrong type loses only
-//! itself: neither does a nameless tool lose other tools, nor an icon the server.
+//! itself: a tool without a name does not lose the other tools.
 
 mod description;
 mod text;

@@ -1,7 +1,7 @@
 //! Measures the time that a server takes.
 //!
-//! Invariant: neither waits for slots of this service nor times when the process is too busy count. A server is late
-//! only by its own time.
+//! Invariant: only the server's own time counts. Waits for slots of this service do not, and neither do times when the
+//! process is too busy.
 
 use std::{
     pin::pin,

@@ -28,26 +28,27 @@ use crate::{
 pub struct Cost {
     pub depth: u64,
     pub fields: u64,
-    /// A field costs one, and more if its value may be long. Selections of a list cost as often as the list has items.
-    /// A search, a count of a list and a read of the log cost the rows that they visit.
+    /// The points of all fields. A field costs one, and more if its value may be long. Selections of a list cost once
+    /// for each item that the list may have. A search, a count of a list and a read of the log cost the rows that they
+    /// visit.
     pub complexity: u64,
     pub aliases: u64,
     pub directives: u64,
     /// The number of selections, values and directives to validate, over all operations.
     pub size: u64,
-    /// Values of arguments, with variables written out, as often as a list has items. [`STRING_BYTES`] of a string
-    /// count as one more.
+    /// The values of arguments with variables expanded, once for each item that a list may have. Each [`STRING_BYTES`]
+    /// of a string count as one more.
     pub(crate) values: u64,
-    /// Selection sets in each other, fragments' too.
+    /// The levels of nested selection sets, including those of fragments.
     nesting: u64,
-    /// Searches, counts and looks at the log. They are of the whole catalogue, however many items a page of it has.
+    /// Searches, counts and reads of the log. Each concerns the whole catalogue, for any number of items on a page.
     visits: u64,
-    /// Pages of lists. Each visits its rows, and those between them that the viewer may not see.
+    /// Pages of lists. Each visits its own rows, and those between them that the viewer may not see.
     pages: u64,
 }
 
 impl Cost {
-    /// `LIMIT_EXCEEDED` when it is more than an operation may cost, or than may be validated.
+    /// Fails with `LIMIT_EXCEEDED` if a cost exceeds its limit, or if there is too much to validate.
     pub(super) fn within(&self, limits: OperationLimits) -> Result<()> {
         let exceeding = self
             .against(limits)
@@ -69,7 +70,7 @@ impl Cost {
         Ok(())
     }
 
-    /// The value of `extensions.cost`: each cost, and the most that it may be.
+    /// Returns the value of `extensions.cost`: each cost with its limit.
     pub(super) fn report(&self, limits: OperationLimits) -> serde_json::Value {
         let costs = self.against(limits).into_iter();
         costs
@@ -105,7 +106,7 @@ impl Cost {
         ]
     }
 
-    /// Whether the operation may take so much time that it has to leave some to others.
+    /// Returns whether the operation may take so much time that it needs a slot among the expensive ones.
     pub(super) fn is_expensive(&self) -> bool {
         self.visits > CHEAP_VISITS || self.pages > CHEAP_PAGES || self.complexity > CHEAP_COMPLEXITY
     }
@@ -131,7 +132,7 @@ impl Cost {
     }
 }
 
-/// All that the cost of a document depends on besides the document: a summary of each variable, by its name.
+/// The inputs of a cost besides the document: a summary of each variable, by its name.
 #[derive(Debug, Default)]
 pub(super) struct Sizes(Vec<(Name, Variable)>);
 
@@ -142,7 +143,7 @@ impl Sizes {
         Self(variables.collect())
     }
 
-    /// Whether variables have these sizes.
+    /// Returns whether variables have these sizes.
     pub(super) fn are_of(&self, variables: &Variables) -> bool {
         let mut of_these = self.0.iter().zip(variables.iter());
         self.0.len() == variables.len()
@@ -150,13 +151,13 @@ impl Sizes {
                 .all(|((name, size), (other, value))| name == other && *size == Variable::of(value))
     }
 
-    /// The bytes on the heap of the sizes of this many variables.
+    /// Returns the heap bytes of the sizes of this many variables.
     pub(super) const fn heap_bytes(variables: usize) -> usize {
         variables * size_of::<(Name, Variable)>()
     }
 }
 
-/// The cost of the dearest operation with variables of these sizes, and the size of all operations.
+/// Returns the cost of the most expensive operation with variables of these sizes, and the size of all operations.
 pub(super) fn cost(document: &ExecutableDocument, Sizes(sizes): &Sizes) -> Result<Cost> {
     let mut visitor = CostVisitor {
         document,
@@ -186,7 +187,7 @@ pub(super) fn cost(document: &ExecutableDocument, Sizes(sizes): &Sizes) -> Resul
             pages: most(dearest.pages, own.pages),
         };
     }
-    // The library visits fragments that no operation spreads, too.
+    // The library also visits fragments that no operation spreads.
     let spread: HashSet<_> = visitor.fragments.keys().copied().collect();
     for name in document.fragments.keys() {
         let own = visitor.fragment(name, 1)?;
@@ -197,14 +198,14 @@ pub(super) fn cost(document: &ExecutableDocument, Sizes(sizes): &Sizes) -> Resul
     Ok(dearest)
 }
 
-/// The cost of a use of a variable.
+/// The properties of a variable that a use of it costs.
 #[derive(Debug, PartialEq, Eq)]
 struct Variable {
     values: u64,
     number: Option<u64>,
-    /// The length of a list; 1 of another value.
+    /// The length of a list; 1 for another value.
     length: u64,
-    /// The length of an input's list of ids; 1 of another value.
+    /// The length of the list of ids in an input; 1 for another value.
     ids: u64,
     is_null: bool,
     conditions: Conditions,
@@ -213,14 +214,14 @@ struct Variable {
 /// The size of a filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Conditions {
-    /// All, each of one field.
+    /// All conditions. Each is on one field.
     all: u64,
-    /// The conditions that visit all tools with a name.
+    /// Conditions that visit all tools with a name.
     searches: u64,
 }
 
 impl Conditions {
-    /// A field of a filter.
+    /// Returns the conditions of a filter's field.
     fn of_field(name: &Name, is_null: bool, below: impl FnOnce() -> Self) -> Self {
         match name.as_str() {
             _ if is_null => Self::default(),
@@ -239,7 +240,7 @@ impl Conditions {
         }
     }
 
-    /// Returns how often the rows are visited, for this many conditions that test each row.
+    /// Returns the number of visits of the rows that these conditions need, if each row is tested.
     fn times(self) -> u64 {
         1 + self.all.saturating_sub(self.searches).saturating_sub(1) / TOGETHER
     }
@@ -268,38 +269,41 @@ impl Variable {
     }
 }
 
-/// The field of an input that lists connectors.
+/// The field of an input that has the ids of connectors.
 const IDS: &str = "ids";
 
-/// Points of a search, a count of a list, or a look at the log. Each may visit all connectors or ten thousand events,
-/// where a page reads some rows by an index.
+/// The points of a search, a count of a list, or a read of the log. Each may visit all connectors or ten thousand
+/// events. A page reads only some rows by an index.
 const VISIT: u64 = 200;
 
-/// Conditions of a filter that are looked at in one visit of the rows.
+/// The number of conditions that one visit of the rows tests.
 const TOGETHER: u64 = 10;
 
-/// Pages of an operation that is not expensive.
+/// The most pages of an operation that is not expensive.
 const CHEAP_PAGES: u64 = 10;
 
-/// Searches and counts of an operation that is not expensive: a filtered search with its count and facets has four.
+/// The most searches and counts of an operation that is not expensive. A filtered search with its count and facets has
+/// four.
 const CHEAP_VISITS: u64 = 5;
 
-/// Points of an operation that is not expensive. A page of a hundred connectors with all fields of theirs has 4,200.
+/// The most points of an operation that is not expensive. A page of a hundred connectors with all their fields has
+/// 4,200.
 const CHEAP_COMPLEXITY: u64 = 8_000;
 
-/// A thread's stack holds far more; an operation of more than half as many is refused by the library.
+/// The most levels of nested selection sets. A thread's stack holds far more. The library refuses operations with more
+/// than half as many.
 const NESTING: u64 = 64;
 
 struct CostVisitor<'a> {
     document: &'a ExecutableDocument,
     variables: HashMap<&'a Name, &'a Variable>,
-    /// None while a fragment is being visited.
+    /// The cost of each visited fragment; none while it is being visited.
     fragments: HashMap<&'a Name, Option<Cost>>,
 }
 
 impl<'a> CostVisitor<'a> {
-    /// `of` is the field or the type that is selected of, where one is named; `level` is how many selection sets this
-    /// one is in, with itself.
+    /// Returns the cost of a selection set. `of` is the name of its field or type, if known. `level` is the number of
+    /// enclosing selection sets, including this one.
     fn selections(
         &mut self,
         set: &'a SelectionSet,
@@ -355,7 +359,7 @@ impl<'a> CostVisitor<'a> {
         let below = Cost {
             complexity: selected.complexity.saturating_mul(items),
             values: selected.values.saturating_mul(items.max(1)),
-            // Counts and facets look at all conditions, too.
+            // Counts and facets test all conditions too.
             visits: selected
                 .visits
                 .saturating_mul(conditions.map_or(1, Conditions::times)),
@@ -383,12 +387,12 @@ impl<'a> CostVisitor<'a> {
         }
     }
 
-    /// Returns how often the field visits many rows of the catalogue or the log.
+    /// Returns the number of times that the field visits many rows of the catalogue or the log.
     fn visits(&self, field: &Field, visits: Visits, filter: Option<Conditions>) -> u64 {
         match visits {
             Visits::Always(visits) => visits,
             Visits::OfArguments => {
-                // A filter may visit the whole list for a page.
+                // A page with a filter may visit the whole list.
                 let filter = filter.map_or(0, |filter| filter.times() + filter.searches);
                 u64::from(self.has_search(field))
                     + filter
@@ -446,7 +450,7 @@ impl<'a> CostVisitor<'a> {
         }
     }
 
-    /// A negative number is refused later; until then it is one.
+    /// Returns a number. A negative one is refused later, and counts as 1 until then.
     fn number(&self, value: &Value) -> Option<u64> {
         match value {
             Value::Number(number) => Some(number.as_u64().unwrap_or(1)),
@@ -484,7 +488,7 @@ impl<'a> CostVisitor<'a> {
         arguments.fold(Cost::default(), |all, one| all.beside(itself).beside(one))
     }
 
-    /// The values of arguments, as they are written and with variables written out.
+    /// Returns the cost of arguments: their values as written, and with variables expanded.
     fn arguments(&self, arguments: &[(Positioned<Name>, Positioned<Value>)]) -> Cost {
         let values = arguments.iter().map(|(_, value)| self.value(&value.node));
         values.fold(Cost::default(), Cost::beside)
@@ -505,7 +509,7 @@ impl<'a> CostVisitor<'a> {
                 (items.iter()).fold(itself, |all, item| all.beside(self.value(item)))
             }
             Value::Object(fields) => (fields.values()).fold(itself, |all, field| {
-                // Its key.
+                // The key of the field.
                 let key = Cost {
                     values: 1,
                     ..Cost::default()
@@ -525,7 +529,7 @@ impl<'a> CostVisitor<'a> {
             }
             None => {}
         }
-        // An unknown fragment is the validation's to refuse.
+        // Validation refuses an unknown fragment.
         let Some(fragment) = self.document.fragments.get(name) else {
             return Ok(Cost::default());
         };
@@ -539,7 +543,7 @@ impl<'a> CostVisitor<'a> {
     }
 }
 
-/// Bounds the recursion of all that visits a document, here and later.
+/// Fails beyond [`NESTING`], which bounds all recursion over a document.
 fn nests(level: u64) -> Result<()> {
     if level > NESTING {
         return Err(Error::limit_exceeded(

@@ -1,6 +1,6 @@
 //! Encodes a response as JSON.
 //!
-//! Invariant: the text equals serde's. Raw JSON is copied unchanged, where the library would parse it again.
+//! Invariant: the text equals serde's. Raw JSON is copied unchanged. The library would parse it again.
 
 use async_graphql::{Response, Value};
 use serde::Serialize;

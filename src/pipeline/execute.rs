@@ -61,8 +61,8 @@ impl Pipeline {
         let cost = prepared.cost;
         self.validate(&caller, &prepared).await?;
         let one_read = prepared.traits.one_read;
-        // The payloads of a mutation read one after another what it wrote, and hold no connection that the next one
-        // needs.
+        // The payloads of a mutation read its writes one after another. A snapshot would hold a connection that the
+        // next payload needs.
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
         if prepared.operation_type == OperationType::Query && cost.is_expensive() {
             let entered = self.expensive.enter(&permit, deadline).await;

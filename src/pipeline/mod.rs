@@ -4,14 +4,14 @@
 //! |---|---|
 //! | parameters of a request | [`parameters`] |
 //! | document by its text or hash: limits of the text, parsing | [`documents`], [`lexical_limits`] |
-//! | variables of their types | [`coerce`] |
+//! | coercion of variables | [`coerce`] |
 //! | cost within the limits | [`cost`] |
 //! | validation rules, once for a document | [`rules`] |
 //! | unsent variables, objects without fields | [`rewrite`] |
 //! | the root field of a subscription | [`subscription_root`] |
-//! | a slot among the expensive queries | [`expensive`] |
-//! | validation by the library, a direct query or resolvers | [`execute`], or [`stream`] for a stream of answers |
-//! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
+//! | a slot for an expensive query | [`expensive`] |
+//! | validation by the library, a direct query or resolvers | [`execute`], or [`stream`] for a stream of responses |
+//! | null and order of keys in a response, its JSON | [`complete`], [`encode`] |
 //!
 //! A protocol calls it once for each operation: [`Pipeline::respond`] or [`Pipeline::stream`], both in [`respond`].
 //!

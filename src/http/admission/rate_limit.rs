@@ -25,7 +25,7 @@ use super::client_address::{Asked, TrustedProxies};
 /// The time whose requests a caller may send at once.
 const BURST: Duration = Duration::from_secs(2);
 
-/// A caller, by whom requests are counted.
+/// A caller, whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::http) enum Caller {
     Address(IpAddr),

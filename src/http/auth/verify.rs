@@ -24,7 +24,7 @@ use super::{
     token_cache,
 };
 
-/// The interval of looks at the wall clock, for connections that outlive a request.
+/// The interval of checks of the wall clock, for connections that outlive a request.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Verifies bearer tokens.

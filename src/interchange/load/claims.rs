@@ -217,7 +217,7 @@ impl Claims {
             if let Some(last) = verdicts.get_mut(turn) {
                 *last = verdict;
             }
-            // Its connector keeps its name after all, and the entries that counted on it are decided again.
+            // The connector keeps its name after all, so the entries that counted on this name are decided again.
             open.extend(wanted_by.get(candidate.id));
         }
         let given_up = (0..candidates.len())

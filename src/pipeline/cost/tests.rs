@@ -85,7 +85,7 @@ fn what_is_long_or_visits_much_costs_more() {
              }",
             1 + 3 * (1 + 1 + TOOL_SEARCH + 2 * (1 + 5)),
         ),
-        // However many items a page has.
+        // These costs are the same for any number of items on a page.
         (
             "{ a: personalConnectors(first: 3) { totalCount ...F } } fragment F on PersonalConnectorConnection { \
              facets { status { count } } }",
@@ -205,7 +205,8 @@ fn bounds_what_is_validated() {
     let fields = "viewer ".repeat(100);
     let values = "1 ".repeat(98);
     for (document, is_within) in [
-        // Neither an unknown fragment nor one that is not spread has a field of the operation's.
+        // The size also counts fragments that no operation spreads. An unknown fragment has no fields, so only the size
+        // is exceeded.
         (
             format!("{{ viewer {{ ...F0 }} }} {}", fragments("...X")),
             false,
@@ -214,7 +215,7 @@ fn bounds_what_is_validated() {
             format!("{{ viewer {{ ...F9 }} }} {}", fragments("...X")),
             false,
         ),
-        // Each operation is looked at, and what its fragments bring.
+        // The size covers each operation, including the fragments that it spreads.
         (
             format!("{} fragment F on Query {{ {fields} }}", operations(99)),
             true,
@@ -246,7 +247,7 @@ fn bounds_what_is_validated() {
     }
 }
 
-/// Whatever the order in which fragments are visited: a deep one is refused, and no stack overflows.
+/// Deep fragments are refused in any order of visits, and no stack overflows.
 #[test]
 fn bounds_how_deep_fragments_are_spread() {
     for (count, is_within) in [(60, true), (62, false), (1000, false)] {

@@ -14,7 +14,7 @@ use crate::{
     source::{Function, Modules, Token},
 };
 
-/// Files that import each other, directly or through others.
+/// Reports files that import each other, directly or through others.
 pub(crate) fn circles(report: &mut Report, arrows: &Arrows<'_>) {
     let mut circles = graph::circles(arrows.keys().copied());
     circles.retain(|circle| circle.len() > 1);
@@ -35,7 +35,7 @@ pub(crate) fn circles(report: &mut Report, arrows: &Arrows<'_>) {
     }
 }
 
-/// The share of each first-level folder in the lines of `src`.
+/// Reports the share of each first-level folder in the lines of `src`.
 pub(crate) fn shares(report: &mut Report, lines: &BTreeMap<&str, usize>) {
     let total: usize = lines.values().sum();
     let mut folders = BTreeMap::<&str, usize>::new();
@@ -63,7 +63,7 @@ pub(crate) fn shares(report: &mut Report, lines: &BTreeMap<&str, usize>) {
     }
 }
 
-/// The number of files directly in a folder.
+/// Reports the number of files directly in each folder.
 pub(crate) fn folders(report: &mut Report, files: &[String]) {
     let mut folders = BTreeMap::<&Path, usize>::new();
     for folder in files.iter().filter_map(|file| Path::new(file).parent()) {
@@ -97,7 +97,7 @@ fn by_size<T>(folders: BTreeMap<T, usize>) -> Vec<(T, usize)> {
     folders
 }
 
-/// The names that `http` imports from the pipeline, and its calls of functions and methods of the pipeline.
+/// Reports the names that `http` imports from the pipeline, and its calls of functions and methods of the pipeline.
 pub(crate) fn crossing(
     report: &mut Report,
     modules: &Modules,
@@ -162,7 +162,7 @@ pub(crate) fn crossing(
     }
 }
 
-/// Methods that files of the folder offer and no other file defines.
+/// Returns the methods that files of the folder define for others and no file outside it defines.
 fn methods<'a>(modules: &'a Modules, folder: &str) -> BTreeSet<&'a str> {
     let (mut inside, mut outside) = (BTreeSet::new(), BTreeSet::from(rules::COMMON_METHODS));
     for module in modules.values() {
@@ -177,14 +177,14 @@ fn methods<'a>(modules: &'a Modules, folder: &str) -> BTreeSet<&'a str> {
     inside.difference(&outside).copied().collect()
 }
 
-/// The called functions and methods: whether a dot precedes the name, and the name.
+/// Returns the called functions and methods: whether a dot precedes the name, and the name.
 fn called(tokens: &[Token]) -> impl Iterator<Item = (bool, &str)> {
     let call = |three: &[Token]| three[2].text == "(" && three[1].code && three[0].text != "fn";
     let calls = tokens.windows(3).filter(move |three| call(three));
     calls.map(|three| (three[0].text == ".", &*three[1].text))
 }
 
-/// Functions that visit a document by calling themselves, directly or through other functions of their file.
+/// Reports functions that visit a document by calling themselves, directly or through other functions of their file.
 pub(crate) fn visitors(report: &mut Report, modules: &Modules) {
     let mut visitors = Vec::new();
     for module in modules.values() {
@@ -228,7 +228,7 @@ pub(crate) fn visitors(report: &mut Report, modules: &Modules) {
     );
 }
 
-/// Calls that parse the schema or write it as text.
+/// Reports calls that parse the schema or write it as text.
 pub(crate) fn schemas(report: &mut Report, modules: &Modules) {
     let mut calls = Vec::new();
     for module in modules.values() {
@@ -293,7 +293,7 @@ pub(crate) fn text(report: &mut Report, wide: &[String], openings: usize) {
     );
 }
 
-/// README.md is one screen of text.
+/// Checks that README.md is one screen of text.
 pub(crate) fn readme(report: &mut Report, text: &str) {
     let lines = text.lines().count();
     report.line("lines of README.md", lines);

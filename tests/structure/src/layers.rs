@@ -1,4 +1,4 @@
-//! The rules about layers: what each may import, and where a word may be named.
+//! The rules about layers: the imports of each layer, and the files that may use a word.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,8 @@ fn layer(file: &str) -> Option<&'static Layer> {
     rules::LAYERS.iter().find(inside)
 }
 
-/// Whether a file is the root of a module that another is in. Every `crate::` path goes through the roots of both.
+/// Returns whether a file is the root of the module that contains another file. Every `crate::` path goes through the
+/// roots of both.
 fn is_root_of(root: &str, file: &str) -> bool {
     root == "src/lib.rs"
         || root
@@ -23,7 +24,7 @@ fn is_root_of(root: &str, file: &str) -> bool {
             .is_some_and(|folder| file.starts_with(folder))
 }
 
-/// Judges the file that defines a name, and the modules that the path names: a re-export hides neither.
+/// Checks the file that defines a name, and the modules on the path. So a re-export hides neither.
 pub(crate) fn imports(report: &mut Report, modules: &Modules, references: &[Reference<'_>]) {
     for module in modules
         .values()
@@ -72,7 +73,7 @@ pub(crate) fn imports(report: &mut Report, modules: &Modules, references: &[Refe
     }
 }
 
-/// Words in code, in imports and in string literals.
+/// Checks words in code, in imports and in string literals.
 pub(crate) fn words(report: &mut Report, modules: &Modules) {
     for module in modules.values() {
         let file = &module.file;

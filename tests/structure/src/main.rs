@@ -1,6 +1,6 @@
-//! Prints the figures of the source's structure. Fails where a bound or a rule of `rules` is broken.
+//! Prints the figures of the source's structure. Fails if a bound or a rule of `rules` is broken.
 //!
-//! `cargo run -p structure` prints all figures; a test of this package holds the same rules.
+//! `cargo run -p structure` prints all figures; a test of this package checks the same rules.
 
 mod figures;
 mod graph;

@@ -16,7 +16,7 @@ pub(crate) const SCHEMAS: usize = 1;
 /// The most columns of a line of Rust.
 pub(crate) const COLUMNS: usize = 120;
 
-/// Words that put the subject of a sentence last, and how many comments may begin with one.
+/// Words that put the subject of a sentence last, and the number of comments that may begin with one.
 pub(crate) const OPENINGS: [&str; 9] = [
     "What", "Who", "Whoever", "Where", "Of", "By", "For", "That", "Else",
 ];
@@ -38,7 +38,7 @@ pub(crate) const FOLDERS: [&str; 9] = [
     "fuzz",
 ];
 
-/// Folders that may have more files, and why.
+/// Folders that may have more files, each with the reason.
 pub(crate) const LARGE_FOLDERS: [(&str, &str); 3] = [
     ("snapshots", "insta writes one file a snapshot here"),
     ("fuzz/seeds", "one file a seed"),
@@ -48,20 +48,20 @@ pub(crate) const LARGE_FOLDERS: [(&str, &str); 3] = [
     ),
 ];
 
-/// A request leaves the first folder and enters the second one once.
+/// Two folders. A request leaves the first one and enters the second one once.
 pub(crate) const CROSSING: (&str, &str) = ("src/http/", "src/pipeline/");
 
-/// The calls of the second folder's functions and methods in the first one: each as often as stated, and no other.
+/// The functions and methods of the second folder that the first one may call, each with the exact number of calls.
 pub(crate) const CROSSING_CALLS: &[(&str, usize)] = &[
-    // An operation enters here: by a request, and by a socket.
+    // The calls that run an operation: one for requests, and one for sockets.
     (".respond", 1),
     (".stream", 1),
-    // Its parameters: of a body, of a message of a socket, and of a URL.
+    // The calls that read its parameters: from a body, from a message of a socket, and from a URL.
     ("parameters::from_body", 2),
     ("parameters::from_url", 1),
     // A stop ends the subscriptions of an event stream, and of a socket.
     (".end_subscription", 2),
-    // Handed to the metrics, at the start.
+    // The start passes these counters to the metrics.
     (".document_usage", 1),
 ];
 
@@ -114,7 +114,7 @@ pub(crate) const LAYERS: [Layer; 30] = [
     layer("content_decoding", &["src/content_decoding.rs"], &[]),
     layer("terminal", &["src/terminal.rs"], &[]),
     layer("domain", &["src/domain/"], &["entity"]),
-    // All may import it, and so it imports the domain alone.
+    // All layers may import this one, so it imports only the domain.
     layer("config", &["src/config/"], &["domain", "entity"]),
     layer("outbound", &["src/outbound/"], &["config", "content_decoding"]),
     layer("mcp", &["src/mcp/"], &["buckets", "byte_budget", "clock", "config", "content_decoding", "domain", "entity",
@@ -156,7 +156,7 @@ pub(crate) const LAYERS: [Layer; 30] = [
 
 /// Words, and the files and folders whose code may have them outside tests.
 pub(crate) const WORDS: &[(&str, &[&str])] = &[
-    // SQL is in the store alone; tables are in the migrations and entities.
+    // Only the store has SQL. Migrations and entities have the tables.
     (
         "sea_orm",
         &["src/store/", "src/postgres/", "entity/", "migration/"],
@@ -197,9 +197,10 @@ pub(crate) const WORDS: &[(&str, &[&str])] = &[
             "src/app.rs",
         ],
     ),
-    // It reads proxies and certificates from the environment: src/outbound/ makes the connections.
+    // Nothing may use this crate, because it reads proxies and certificates from the environment. src/outbound/ makes
+    // the connections.
     ("reqwest", &[]),
-    // Requests to MCP servers pass the guard. The log leaves out lines of the MCP library.
+    // Requests to MCP servers pass the guard in src/mcp/. The log leaves out lines of the MCP library.
     ("rmcp", &["src/mcp/", "src/observability/"]),
     (
         "tokio_tungstenite",
@@ -209,7 +210,7 @@ pub(crate) const WORDS: &[(&str, &[&str])] = &[
     ("opentelemetry", &["src/observability/"]),
     ("opentelemetry_sdk", &["src/observability/"]),
     ("opentelemetry_otlp", &["src/observability/"]),
-    // One module reads the environment; one reads the time and makes ids.
+    // One module reads the environment. Another one reads the time and makes ids.
     ("std::env", &["src/config/"]),
     ("env::var", &["src/config/"]),
     ("Utc::now", &["src/clock.rs"]),
@@ -224,7 +225,7 @@ pub(crate) const WORDS: &[(&str, &[&str])] = &[
     ("eprintln!", &[]),
 ];
 
-/// Words that a folder must not have: the domain has no table, no future, no log and no input or output.
+/// Words that a folder must not have: the domain has no tables, futures, logs, input or output.
 pub(crate) const FORBIDDEN: &[(&str, &[&str])] = &[(
     "src/domain/",
     &[

@@ -1,4 +1,4 @@
-//! Resolves names in small sources, and holds the rules on the real ones.
+//! Tests of names in small sources, and of the rules on the real ones.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ fn parsed(files: &[(&str, &str)]) -> Modules {
     modules
 }
 
-/// Each arrow as `a.rs → b.rs: Name`.
+/// Returns each arrow as `a.rs → b.rs: Name`.
 fn drawn(files: &[(&str, &str)]) -> Vec<String> {
     let modules = parsed(files);
     let arrows: BTreeMap<_, _> = arrows(&references(&modules), &modules);

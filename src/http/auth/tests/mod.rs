@@ -273,7 +273,7 @@ impl Issuer {
         let serve = async |State(issuer): State<Arc<Self>>| {
             let delay = *issuer.delay.lock().unwrap();
             let answer = issuer.answer.lock().unwrap().clone();
-            // A counted request gets what was published before.
+            // A request is counted after its response was chosen.
             issuer.fetches.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(delay).await;
             answer

@@ -154,7 +154,7 @@ impl Metered {
             Poll::Pending => {
                 self.blocked.get_or_insert_with(Instant::now);
             }
-            // Over HTTP/2, a write only passes on what a flush waits for.
+            // Over HTTP/2, a successful write only passes the bytes on. A flush waits until they are sent.
             Poll::Ready(_) if self.is_flushing => {}
             Poll::Ready(_) => self.blocked = None,
         }

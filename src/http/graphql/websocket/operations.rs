@@ -54,9 +54,9 @@ const WAIT: Duration = Duration::from_secs(1);
 /// A turn and response bytes that a message holds until it is sent.
 #[derive(Default)]
 pub(super) struct Sending {
-    #[expect(dead_code, reason = "it is held")]
+    #[expect(dead_code, reason = "it is held until drop")]
     turn: Option<OwnedSemaphorePermit>,
-    #[expect(dead_code, reason = "it is held")]
+    #[expect(dead_code, reason = "it is held until drop")]
     share: AnswerShare,
 }
 
