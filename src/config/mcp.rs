@@ -206,8 +206,8 @@ impl Mcp {
     }
 }
 
-/// The limits of one inspection. `bytes` limits the stored part; `message_bytes` and `values` limit a message while it
-/// is parsed, where a value takes up to 600 bytes. Compressed bytes count as they are decoded.
+/// The limits of one inspection. `bytes` limits the stored part. `message_bytes` and `values` limit a message while it
+/// is parsed; then a value takes up to 600 bytes. Compressed bytes count as they are decoded.
 #[derive(Clone, Debug)]
 pub struct InspectionLimits {
     /// The total time.

@@ -39,7 +39,7 @@ use super::{
 };
 
 /// The parts of the service that have routes.
-#[expect(missing_debug_implementations, reason = "the pipeline has none")]
+#[expect(missing_debug_implementations, reason = "the pipeline lacks Debug")]
 pub struct Services {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) admission: Admission,

@@ -1,4 +1,4 @@
-//! The schema as a file, for code generators where introspection is off.
+//! The schema as a file, for code generators if introspection is off.
 
 use std::sync::LazyLock;
 

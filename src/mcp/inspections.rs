@@ -47,8 +47,7 @@ pub(crate) struct Slot {
 }
 
 impl Inspections {
-    /// Limits the concurrent inspections, the wait for a slot, and each user's inspections a minute, where 0 is no
-    /// limit.
+    /// Limits the concurrent inspections, the wait for a slot, and each user's inspections a minute (0 is no limit).
     pub(crate) fn new(
         inspector: Inspector,
         at_once: usize,

@@ -61,7 +61,7 @@ impl Prepared {
         Ok(Shape::of(document, operation, &self.variables))
     }
 
-    /// Returns the read that answers without the library, if the answer is the same.
+    /// Returns the read of a direct query; none if the library has to execute it.
     pub(super) fn direct(&self, viewer: &Viewer) -> Option<DirectRead> {
         let query = self.document.direct.as_ref()?;
         query.parse(viewer, |given| {

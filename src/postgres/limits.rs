@@ -115,8 +115,8 @@ impl Limits {
         begin
     }
 
-    /// Returns the longest idle time of a read transaction, because a pooler's session is shared. All statements of an
-    /// answer run within the request timeout; zero means no limit.
+    /// Returns the longest idle time of a read transaction, because a pooler's session is shared. All statements of a
+    /// response run within the request timeout; zero means no limit.
     fn idle_in_read(self, is_snapshot: bool) -> Option<Duration> {
         if is_snapshot {
             self.read_timeout

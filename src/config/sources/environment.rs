@@ -26,7 +26,7 @@ impl Environment {
     pub(super) fn of_process() -> Self {
         #[expect(
             clippy::disallowed_methods,
-            reason = "this is where the environment is read"
+            reason = "only this function reads the environment"
         )]
         let variables = std::env::vars_os();
         Self(

@@ -172,7 +172,7 @@ fn object(part: &str) -> Option<Claims> {
 fn numeric_date(claims: &Claims, name: &str) -> Result<Option<Timestamp>, Refusal> {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "times beyond the end of time are the end of time: `as` saturates"
+        reason = "`as` saturates, so a later time becomes the latest one"
     )]
     let timestamp = |seconds: f64| Timestamp((seconds * 1e6).round() as i64);
     claims

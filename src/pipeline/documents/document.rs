@@ -74,7 +74,7 @@ pub(in crate::pipeline) struct Document {
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a property of its own"
+    reason = "the properties are independent"
 )]
 pub(in crate::pipeline) struct Traits {
     /// Whether one statement answers it. Otherwise its statements share a snapshot.

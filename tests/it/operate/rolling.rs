@@ -159,7 +159,7 @@ async fn load(
     asked: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
 ) -> Result<usize, String> {
-    // Each has its own client, so that it reuses connections where possible.
+    // Each has its own client, so that it reuses connections if possible.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut made = 0;
     while !over.load(Ordering::Relaxed) {

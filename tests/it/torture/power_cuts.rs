@@ -321,7 +321,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
         .chain(crew.checker.history.iter().map(|(at, _)| *at))
         .collect();
     let place = |n| match n % 2 {
-        // Right after an acknowledgement, where a lost write would show.
+        // Right after an acknowledgement: a lost write would show here.
         0 => acknowledged[usize::try_from(random(acknowledged.len() as u64)).unwrap()],
         _ => random(end + 1),
     };

@@ -1,8 +1,8 @@
 //! The operations of one socket.
 //!
-//! Invariant: an operation holds a slot and bytes of its socket, caller and process from before its start until its
-//! work has ended, even if it was completed or the socket closed earlier. So operations that a client starts and
-//! abandons are bounded too.
+//! Invariant: an operation holds a slot and bytes of its socket, caller and process. It reserves them before its start,
+//! and releases them when its work has ended, even if it was completed or the socket closed earlier. So operations that
+//! a client starts and abandons are bounded too.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
