@@ -50,10 +50,6 @@ pub(crate) async fn import(
     let user = allowed(viewer, Action::Import)?;
     context.database.check_writes_allowed()?;
     let mut errors = Vec::new();
-    if input.visibility != ConnectorVisibility::Private && input.organization.is_none() {
-        let clause = "must be PRIVATE where there is no organizationId";
-        errors.push(UserError::new(UserErrorCode::Invalid, "visibility", clause));
-    }
     if let Some(organization) = &input.organization {
         let parsed = field_values::principal("organizationId", organization);
         errors.extend(parsed.err());

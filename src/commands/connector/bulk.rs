@@ -71,7 +71,8 @@ pub(crate) struct BulkOutcome {
 
 pub(crate) async fn bulk(context: &Context, viewer: &Viewer, input: Bulk) -> Result<BulkOutcome> {
     let user = allowed(viewer, input.change.action())?;
-    let mut errors = Errors(too_many(&input.ids).into_iter().collect());
+    let ids = distinct(input.ids);
+    let mut errors = Errors(too_many(&ids).into_iter().collect());
     let each = input.change.parse(&mut errors);
     if !errors.0.is_empty() {
         return Ok(BulkOutcome {
@@ -80,8 +81,8 @@ pub(crate) async fn bulk(context: &Context, viewer: &Viewer, input: Bulk) -> Res
         });
     }
     let mut tx = begin(context, user).await?;
-    let mut results = Vec::with_capacity(input.ids.len());
-    for id in distinct(input.ids) {
+    let mut results = Vec::with_capacity(ids.len());
+    for id in ids {
         let mut outcome = each.apply(&mut tx, viewer, &id).await?;
         of_ids(&mut outcome.errors);
         results.push((id, outcome));
@@ -176,9 +177,10 @@ pub(super) fn too_many(ids: &[String]) -> Option<UserError> {
 }
 
 /// Returns each id once, in order of first occurrence.
-pub(super) fn distinct(ids: Vec<String>) -> impl Iterator<Item = String> {
+pub(super) fn distinct(ids: Vec<String>) -> Vec<String> {
     let mut seen = HashSet::new();
-    ids.into_iter().filter(move |id| seen.insert(id.clone()))
+    let ids = ids.into_iter();
+    ids.filter(|id| seen.insert(id.clone())).collect()
 }
 
 /// Moves the errors of one connector to the input's list of ids.

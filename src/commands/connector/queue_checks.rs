@@ -36,6 +36,7 @@ pub(crate) async fn queue_checks(
 ) -> Result<BulkOutcome> {
     let user = allowed(viewer, Action::Create)?;
     context.database.check_writes_allowed()?;
+    let ids = distinct(ids);
     if let Some(error) = too_many(&ids) {
         return Ok(BulkOutcome {
             errors: vec![error],
@@ -51,7 +52,6 @@ pub(crate) async fn queue_checks(
     (context.inspections).charge(user.organization.as_deref(), &user.id)?;
 
     let tx = begin(context, user).await?;
-    let ids: Vec<_> = distinct(ids).collect();
     let found = tx.get(&viewer.sight(), &ids).await?.into_iter();
     let mut found: HashMap<_, _> = found.map(|row| (row.id.clone(), row)).collect();
     let seqs: Vec<_> = found.values().map(|row| row.seq).collect();

@@ -94,8 +94,8 @@ pub(in crate::graphql) struct ImportConnectorsInput {
     content: String,
     /// The organization of custom connectors without one.
     organization_id: Option<ID>,
-    /// The visibility of custom connectors without one. Null means the default.
-    #[graphql(default_with = "Some(ConnectorVisibility::Private)")]
+    /// The visibility of custom connectors without one, as exports leave out `ORGANIZATION`. Null means the default.
+    #[graphql(default_with = "Some(ConnectorVisibility::Organization)")]
     visibility: Option<ConnectorVisibility>,
     /// The category of connectors without one, in place of the rules.
     category: Option<ConnectorCategory>,
@@ -115,7 +115,8 @@ pub(in crate::graphql) struct BulkResult {
     /// The connector as it is now. Null with errors, unless a check is refused; after its deletion; and with
     /// `validateOnly`.
     personal_connector: Option<PersonalConnector>,
-    /// The errors; empty on success.
+    /// The errors of this connector; empty if it has none. With `REJECT_ALL`, an error of another connector also keeps
+    /// this one as it was.
     user_errors: List<UserError>,
 }
 
@@ -395,7 +396,9 @@ impl From<DeleteCustomConnectorsInput> for Bulk {
 
 impl From<ImportConnectorsInput> for commands::import::Import {
     fn from(input: ImportConnectorsInput) -> Self {
-        let visibility = input.visibility.unwrap_or(ConnectorVisibility::Private);
+        let visibility = input
+            .visibility
+            .unwrap_or(ConnectorVisibility::Organization);
         Self {
             content: input.content,
             organization: input.organization_id.map(|id| id.0),

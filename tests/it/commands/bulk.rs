@@ -211,6 +211,9 @@ on_both! {
             results(&send(&server, &ann, DELETES, json!({ "ids": [] })).await),
             NONE
         );
+        // An id that comes twice counts once.
+        let same = send(&server, &ann, DELETES, json!({ "ids": ["pcon_0"; 101] })).await;
+        assert_eq!((errors(&same), results(&same).len()), (vec![], 1));
         // A hundred are accepted.
         let taken = send(&server, &ann, DELETES, json!({ "ids": many[..100] })).await;
         assert_eq!((errors(&taken), results(&taken).len()), (vec![], 100));
