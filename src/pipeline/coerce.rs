@@ -12,7 +12,7 @@ use async_graphql::{
     Name, Positioned, ScalarType, ServerError, Variables,
     parser::types::{BaseType, InputValueDefinition, OperationDefinition, Type, TypeKind},
 };
-use async_graphql_value::{ConstValue, Value};
+use async_graphql_value::{ConstValue, Number, Value};
 
 use crate::{domain::field_values::RAW_JSON_MARKER, graphql::DateTime};
 
@@ -45,6 +45,9 @@ pub(super) fn variables(
         if let Some(default) = default {
             check(ty, &default.clone().into_value(), &path, Form::Written).map_err(refuse)?;
         }
+        if let Some(value) = sent.get_mut(&name.node) {
+            read_floats(ty, value);
+        }
         match (sent.get(&name.node), default) {
             (Some(value), _) if ty.nullable || *value != ConstValue::Null => {
                 check(ty, &value.clone().into_value(), &path, Form::Sent).map_err(refuse)?;
@@ -63,6 +66,33 @@ pub(super) fn variables(
         }
     }
     Ok(())
+}
+
+/// Reads the numbers that are stored as text, to keep their form, if their type is `Float`.
+fn read_floats(ty: &Type, value: &mut ConstValue) {
+    match (&ty.base, &mut *value) {
+        (BaseType::List(item), ConstValue::List(values)) => {
+            for value in values {
+                read_floats(item, value);
+            }
+        }
+        (BaseType::List(item), value) => read_floats(item, value),
+        (BaseType::Named(name), ConstValue::Object(fields)) => {
+            if let Some(TypeKind::InputObject(definition)) = type_of(name) {
+                for (name, value) in fields {
+                    if let Some(definition) = input_of(&definition.fields, name) {
+                        read_floats(&definition.ty.node, value);
+                    }
+                }
+            } else if name == "Float"
+                && let Some(ConstValue::String(text)) = fields.get(RAW_JSON_MARKER)
+                && let Some(number) = text.parse().ok().and_then(Number::from_f64)
+            {
+                *value = ConstValue::Number(number);
+            }
+        }
+        (BaseType::Named(_), _) => {}
+    }
 }
 
 /// The source of a value: the document or the JSON variables. JSON has no enum values, so it writes them as strings.
@@ -141,6 +171,7 @@ fn named(name: &Name, value: &Value, path: &Path<'_>, form: Form) -> Result<(), 
                     matches!(value, Value::Number(number) if number.as_i64().is_some_and(is_int));
                 must_be(is, "an integer of at most 32 bits")
             }
+            "Float" => must_be(matches!(value, Value::Number(_)), "a number of 64 bits"),
             "ID" => {
                 let is = matches!(value, Value::String(_))
                     || matches!(value, Value::Number(number) if number.is_i64());

@@ -24,6 +24,52 @@ async fn full(server: &Server, token: &str) -> Value {
     server.change(token, CREATE, input).await
 }
 
+/// JSON has several forms of one number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_float_is_read_in_every_form_of_json() {
+    let server = Server::on_sqlite(&[]).await;
+    let list = "personalConnectors(first: 1, filter: {uptime: {lt: NUMBER}}) { totalCount }";
+    for number in [
+        "1",
+        "-0",
+        "0.10",
+        "1.00",
+        "1e-1",
+        "1E+0",
+        "1e-05",
+        "0.0000005",
+        "1e400",
+        "-1e400",
+    ] {
+        let written = format!("{{ {} }}", list.replace("NUMBER", number));
+        let whole = format!("query($n: Float) {{ {} }}", list.replace("NUMBER", "$n"));
+        let part = "query($filter: PersonalConnectorFilter) { personalConnectors(first: 1, filter: $filter) { \
+                    totalCount } }";
+        let sent = [
+            (whole.as_str(), format!(r#"{{"n": {number}}}"#)),
+            (
+                part,
+                format!(r#"{{"filter": {{"uptime": {{"lt": {number}}}}}}}"#),
+            ),
+        ];
+        let answer = async |query: &str, variables: &str| {
+            let query = Value::from(query);
+            let body = format!(r#"{{"query": {query}, "variables": {variables}}}"#);
+            let request = client()
+                .post(format!("{}/graphql", server.url))
+                .header("content-type", "application/json")
+                .body(body);
+            let answer: Value = request.send().await.unwrap().json().await.unwrap();
+            (answer["data"].clone(), answer["errors"].is_null())
+        };
+        let expected = answer(&written, "{}").await;
+        assert_eq!(expected.1, !number.ends_with("400"), "{number}");
+        for (query, variables) in sent {
+            assert_eq!(answer(query, &variables).await, expected, "{variables}");
+        }
+    }
+}
+
 on_both! {
     async fn an_update_leaves_what_an_unsent_variable_is_given_to(server: Server) {
         let ann = server.token("ann@acme", WRITE);
