@@ -199,7 +199,7 @@ pub async fn routers(
         database: database.clone(),
         clock: clock.clone(),
         key_clock: commands::Context::key_clock(clock.clone()),
-        keeps_profiles: config.tokens.keeps_profiles(),
+        profile_parts: config.tokens.profile_parts(),
         quota: config.limits.max_per_user,
         inspections: Arc::new(inspections),
         schedule: config.mcp.checks.schedule(),

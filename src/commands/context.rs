@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, Settled},
-    domain::inspection::Schedule,
+    domain::{inspection::Schedule, viewer::ProfileParts},
     mcp::inspections::Inspections,
     store::Database,
 };
@@ -21,8 +21,8 @@ pub struct Context {
     pub clock: Clock,
     /// The clock that idempotency keys age by.
     pub key_clock: Arc<Settled>,
-    /// Whether users' names and pictures are kept and shown.
-    pub keeps_profiles: bool,
+    /// The parts of users' profiles that are stored and shown.
+    pub profile_parts: ProfileParts,
     /// The most custom connectors of one user.
     pub quota: u64,
     /// Inspects MCP servers, within the limits of each user and of the process.

@@ -10,6 +10,8 @@ use std::{
 use clap::Args;
 use url::Url;
 
+use crate::domain::viewer::ProfileParts;
+
 use super::{
     database::{DatabaseSettings, sqlite_url},
     secret::{self, Secret},
@@ -188,9 +190,12 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Returns whether users' names or pictures are stored and shown.
-    pub fn keeps_profiles(&self) -> bool {
-        self.jwt_name_claim.is_some() || self.jwt_picture_claim.is_some()
+    /// Returns whether users' names and pictures are stored and shown.
+    pub(crate) fn profile_parts(&self) -> ProfileParts {
+        ProfileParts {
+            name: self.jwt_name_claim.is_some(),
+            picture_url: self.jwt_picture_claim.is_some(),
+        }
     }
 
     /// Returns whether the secret is the one beside the database.

@@ -46,6 +46,23 @@ pub struct Profile {
     pub picture_url: Option<String>,
 }
 
+/// The parts of profiles that the service stores and shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProfileParts {
+    pub(crate) name: bool,
+    pub(crate) picture_url: bool,
+}
+
+impl ProfileParts {
+    /// Returns these parts of a profile.
+    pub(crate) fn of(self, profile: Profile) -> Profile {
+        Profile {
+            name: profile.name.filter(|_| self.name),
+            picture_url: profile.picture_url.filter(|_| self.picture_url),
+        }
+    }
+}
+
 /// The part of the catalogue that a viewer sees.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sight {

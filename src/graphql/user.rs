@@ -9,7 +9,11 @@ use async_graphql::{Context, ID, Object};
 use entity::UserKey;
 use tokio::sync::OnceCell;
 
-use crate::{domain::viewer::Profile, error::Result, graphql::Request};
+use crate::{
+    domain::viewer::{Profile, ProfileParts},
+    error::Result,
+    graphql::Request,
+};
 
 use super::{scalars::Url, text::Text};
 
@@ -51,7 +55,8 @@ impl UserObject {
     /// Returns the profile. The viewer's own comes from their token, if it has one.
     async fn profile(&self, context: &Context<'_>) -> Result<Profile> {
         let request = Request::of(context);
-        if !request.commands.keeps_profiles {
+        let parts = request.commands.profile_parts;
+        if parts == ProfileParts::default() {
             return Ok(Profile::default());
         }
         let load = || request.catalog.profiles(&self.users.keys);
@@ -60,10 +65,10 @@ impl UserObject {
         let own = request.viewer.user().filter(|user| user.key() == self.key);
         let Profile { name, picture_url } =
             own.map(|user| user.profile.clone()).unwrap_or_default();
-        Ok(Profile {
+        Ok(parts.of(Profile {
             name: name.or(known.name),
             picture_url: picture_url.or(known.picture_url),
-        })
+        }))
     }
 }
 
