@@ -184,13 +184,13 @@ pub struct UptimeRange {
 }
 
 impl UptimeRange {
-    /// Creates it from shares from 0 to 1, of which six digits count.
+    /// Creates it from shares from 0 to 1, of which six digits count, as in stored shares.
     pub fn new(gte: Option<f64>, lt: Option<f64>) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a number beyond stays beyond"
         )]
-        let millionths = |share: f64| (share * UPTIME_WHOLE).round() as i64;
+        let millionths = |share: f64| (share * UPTIME_WHOLE).floor() as i64;
         Self {
             gte: gte.map(millionths),
             lt: lt.map(millionths),
