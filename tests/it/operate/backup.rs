@@ -635,7 +635,9 @@ async fn follow(part: &str, url: Option<&str>) {
         headings += 1;
         let heading = section.lines().next().unwrap();
         let before = names().await;
-        for (language, script) in blocks(section) {
+        // The page says why a block of the other language is not run.
+        let scripts = blocks(section).into_iter();
+        for (language, script) in scripts.filter(|(language, _)| language != "console") {
             assert_eq!(language, "sh");
             service.shell(&script);
         }
