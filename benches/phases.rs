@@ -20,7 +20,7 @@ use personal_connectors::{
     clock::Clock,
     commands,
     config::{Cli, OperationLimits},
-    domain::viewer::Viewer,
+    domain::viewer::{ProfileParts, Viewer},
     graphql::{self, Schema},
     http::Routes,
     outbound::Outbound,
@@ -88,7 +88,7 @@ impl Service {
             routes: routers.main,
             schema: graphql::schema(true),
             commands: commands::Context {
-                keeps_profiles: false,
+                profile_parts: ProfileParts::default(),
                 database: database.clone(),
                 key_clock: commands::Context::key_clock(clock.clone()),
                 clock,

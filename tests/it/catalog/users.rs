@@ -192,9 +192,9 @@ on_both! {
             json!({ "userId": "ann", "name": null, "pictureUrl": null, "isViewer": true });
         assert_eq!(server.user_of(&named, id).await[0], unknown);
         let pictures = server.beside(&CLAIMS[2..]).await;
-        let pictured =
+        let shown =
             json!({ "userId": "ann", "name": null, "pictureUrl": PICTURE, "isViewer": true });
-        assert_eq!(pictures.user_of(&named, id).await[0], pictured);
+        assert_eq!(pictures.user_of(&named, id).await[0], shown);
     }
 
     async fn a_user_whom_nothing_names_is_forgotten(server: Server) {

@@ -212,7 +212,7 @@ on_both! {
             NONE
         );
         // An id that comes twice counts once.
-        let same = send(&server, &ann, DELETES, json!({ "ids": ["pcon_0"; 101] })).await;
+        let same = send(&server, &ann, DELETES, json!({ "ids": vec!["pcon_0"; 101] })).await;
         assert_eq!((errors(&same), results(&same).len()), (vec![], 1));
         // A hundred are accepted.
         let taken = send(&server, &ann, DELETES, json!({ "ids": many[..100] })).await;

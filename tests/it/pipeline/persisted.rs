@@ -397,7 +397,7 @@ fn a_manifest_is_checked_at_the_start() {
         ),
         (
             json!({ "b": "{ __schema { types { name } } }" }).to_string(),
-            "b: __schema tells nothing here",
+            "b: __schema is not available: introspection is switched off",
         ),
         (
             format!(
