@@ -7,7 +7,7 @@ use crate::{
     on_both,
     support::{
         harness::Server,
-        mutations::{ADMIN, CATALOG, NONE, USER_ERROR, WRITE, errors, with},
+        mutations::{ADMIN, CATALOG, NONE, USER_ERROR, errors, with},
         process::{program_on, run},
     },
 };
@@ -116,13 +116,13 @@ on_both! {
     }
 
     async fn an_export_is_imported_unchanged(server: Server) {
-        let ann = server.token("ann@acme", WRITE);
+        let ann = server.token("ann@acme", ADMIN);
         for visibility in ["PRIVATE", "ORGANIZATION", "PUBLIC"] {
             server.create(&ann, visibility, visibility).await;
         }
         let root = server.token("root@platform", CATALOG);
         let content = run(program_on(&server.storage, &["export"])).ok();
-        let before = server.written().await;
+        let state = server.state().await;
         let done = import(&server, &root, json!({ "content": content })).await;
         assert_eq!(errors(&done), NONE);
         let total = &done["report"]["total"];
@@ -132,7 +132,7 @@ on_both! {
             json!({ "total": total, "unchanged": total }),
             "{done}"
         );
-        assert_eq!(server.written().await, before);
+        assert_eq!(server.state().await, state);
     }
 
     async fn who_may_and_what_may_be(server: Server) {
