@@ -14,7 +14,7 @@ pub(super) const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) enum StartError {
     #[error("--jwks needs --jwt-issuer and --jwt-audience, which tokens are checked against")]
     IssuerAndAudience,
-    #[error("--jwt-default-organization must be 1 to 255 characters without control characters")]
+    #[error("--default-organization must be 1 to 255 characters without control characters")]
     DefaultOrganization,
     #[error(
         "--jwks: the URL must begin with https:// or http:// and hold no user name or password"
