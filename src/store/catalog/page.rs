@@ -24,7 +24,7 @@ use crate::{
             filter::{self, Lead, Scope},
             order::{Beyond, Stretch, position, value},
             search::{self, Found, sorted},
-            selectivity::{self, FEW, WALKED},
+            selectivity::{self, FEW, RANKED, WALKED},
             visible,
         },
         database::{row::Row, sqlite_readers::Pace},
@@ -152,7 +152,8 @@ impl Catalog {
             });
             return Ok(parts.collect());
         };
-        let are_few = self.finds_few(search).await?;
+        let expected = self.expected(search).await?;
+        let are_few = expected <= FEW;
         // On SQLite, a list of all matches is made quickly, and a look-up in it is faster than one in an index.
         // Conditions on health concern more than the row.
         let with_health = order.keys().iter().any(|key| key.field.is_of_health());
@@ -161,13 +162,21 @@ impl Catalog {
         let scans = !are_few && !order.is_compound();
         if field == OrderField::Relevance {
             let by_name = !order.is_compound();
-            let tiers = search::tiers(search, backend, Found { are_few, by_name });
+            let tiers = search::tiers(
+                search,
+                backend,
+                Found {
+                    are_ranked: expected <= RANKED,
+                    by_name,
+                },
+            );
             let parts = tiers.into_iter().map(|tier| {
                 let pace = if tier.is_in_order && backend == DbBackend::Postgres {
                     Pace::Brief
                 } else {
                     Pace::Long
                 };
+                let is_of_few = is_of_few && !tier.is_in_order;
                 let (walk, mut found) = Stretch::of_tier(order, tier, backend);
                 found.is_of_few = is_of_few;
                 Part {
@@ -209,12 +218,12 @@ impl Catalog {
         Ok(parts.collect())
     }
 
-    /// Whether a search finds few rows, or none that a scan would come to sooner.
-    async fn finds_few(&self, search: &Search) -> Result<bool> {
+    /// Returns how many rows a search is expected to find.
+    async fn expected(&self, search: &Search) -> Result<u64> {
         let state = self.database.known.position();
-        let are_few = state.is_some_and(|state| state.number.unsigned_abs() <= FEW);
-        if are_few || search.terms.is_empty() {
-            return Ok(are_few);
+        let rows = state.map_or(u64::MAX, |state| state.number.unsigned_abs());
+        if rows <= RANKED || search.terms.is_empty() {
+            return Ok(rows);
         }
         let counts = selectivity::of_terms(&search.terms);
         let read = |row: Row<'_>| {
@@ -224,7 +233,7 @@ impl Catalog {
             Ok((found, rows.unsigned_abs()))
         };
         let counts = self.rows(&counts, Pace::Brief, read).await?;
-        Ok(selectivity::are_few(
+        Ok(selectivity::expected(
             &counts,
             self.database.reader.backend(),
         ))

@@ -55,8 +55,8 @@ impl Rank {
 /// Facts about the matches of a search that are known before any statement runs.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Found {
-    /// Whether there are few enough matches to sort.
-    pub(in crate::store) are_few: bool,
+    /// Whether there are few enough matches to rank each of them.
+    pub(in crate::store) are_ranked: bool,
     /// Whether the rows of a tier are ordered by name alone, for which there is an index.
     pub(in crate::store) by_name: bool,
 }
@@ -159,8 +159,8 @@ fn name_begins(search: &Search) -> Condition {
 /// Returns the conditions of rows by RELEVANCE: first the rows with a server's address, then the rows with words, as in
 /// [`conditions`].
 ///
-/// If the rarest word is rare, one statement ranks all matches in the fields on PostgreSQL. Otherwise each tier has its
-/// own statement. Few searches reach the last tiers, which have most matches.
+/// If few matches are expected, one statement ranks all matches in the fields on PostgreSQL. Otherwise each tier has
+/// its own statement. Few searches reach the last tiers, which have most matches.
 pub(in crate::store) fn tiers(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier> {
     let mut tiers = tiers_of_words(search, backend, found);
     if search.is_corrected {
@@ -196,7 +196,7 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
         walked: walks.then(|| only_tools(index, index.with_tools_of_row())),
         ..Tier::new(TOOLS, only_tools(index, index.with_tools()))
     };
-    if found.are_few && backend == DbBackend::Postgres {
+    if found.are_ranked && backend == DbBackend::Postgres {
         let rank = CaseStatement::new()
             .case(exact().and(index.own(Field::Name)), EXACT_NAME)
             .case(begins().add(index.own(Field::Name)), NAME_BEGINS)

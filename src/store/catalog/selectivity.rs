@@ -20,6 +20,10 @@ use crate::{
 /// for this number: PostgreSQL visits [`WALKED`] rows, and SQLite may pass 200,000.
 pub(super) const FEW: u64 = 2000;
 
+/// The most rows that PostgreSQL ranks in one statement. The statement ranks rows of later pages too, so that for more
+/// rows a statement for each tier is faster.
+pub(super) const RANKED: u64 = 200;
+
 /// The most rows that a scan of an order's index visits. A scan that finds no page in them is given up.
 pub(super) const WALKED: u64 = 2000;
 
@@ -45,11 +49,11 @@ pub(super) fn of_terms(terms: &[SearchTerm]) -> SelectStatement {
         .take()
 }
 
-/// Returns whether few rows are expected, by the counts of [`of_terms`].
+/// Returns the number of rows that are expected, by the counts of [`of_terms`].
 ///
 /// On PostgreSQL the rarest term decides, because a walk that finds no page costs little. A scan on SQLite may pass all
 /// rows, so that terms count as independent there.
-pub(super) fn are_few(counts: &[(u64, u64)], backend: DbBackend) -> bool {
+pub(super) fn expected(counts: &[(u64, u64)], backend: DbBackend) -> u64 {
     let expected = match backend {
         DbBackend::Postgres => counts.iter().map(|(found, _)| *found).min(),
         _ => counts
@@ -62,7 +66,7 @@ pub(super) fn are_few(counts: &[(u64, u64)], backend: DbBackend) -> bool {
             })
             .map(|(expected, _)| expected),
     };
-    expected.is_none_or(|expected| expected <= FEW)
+    expected.unwrap_or_default()
 }
 
 /// Whether a statement finds a row. PostgreSQL plans EXISTS for the first row: for a word that it has no statistics of,
@@ -117,7 +121,7 @@ mod tests {
         let middle = (6_000, 200_000);
         let frequent = (120_000, 200_000);
         let few = |counts: &[(u64, u64)]| {
-            [DbBackend::Sqlite, DbBackend::Postgres].map(|backend| are_few(counts, backend))
+            [DbBackend::Sqlite, DbBackend::Postgres].map(|backend| expected(counts, backend) <= FEW)
         };
         assert_eq!(few(&[middle]), [false, false]);
         assert_eq!(few(&[middle, frequent]), [false, false]);
