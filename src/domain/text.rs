@@ -7,7 +7,8 @@ pub(crate) mod spelling;
 mod words;
 
 pub(crate) use words::{
-    display, located, located_in_connector_id, of_connector_id, searched, split, whole, words,
+    display, located, located_in_connector_id, of_connector_id, of_owner, searched, split, whole,
+    words,
 };
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};

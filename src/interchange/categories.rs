@@ -7,6 +7,7 @@ use std::{collections::HashMap, fmt::Write, path::Path};
 
 use anyhow::Context;
 use entity::{CategorySource, ConnectorCategory, ConnectorType, Iterable};
+use indexmap::IndexSet;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -174,17 +175,19 @@ impl Rules {
         if self.rules.is_empty() {
             return None;
         }
-        let (namespace, server) = match &*entry.connector_id {
-            _ if entry.r#type == ConnectorType::Custom => ("", ""),
-            id => id.split_once('/').unwrap_or(("", id)),
+        let id = match entry.r#type {
+            ConnectorType::Custom => "",
+            _ => &*entry.connector_id,
         };
+        let (owner, server) = text::of_owner(id).unwrap_or_else(|| (IndexSet::new(), id));
+        let owner: Vec<_> = owner.into_iter().collect();
         let description = entry.details.description.as_deref();
         self.first(&text::split(&entry.details.name.text), true)
             .into_iter()
             .chain(self.first(&text::split(server), true))
             .min()
             .or_else(|| self.first(&text::split(description.unwrap_or_default()), false))
-            .or_else(|| self.first(&text::split(owner(namespace)), false))
+            .or_else(|| self.first(&owner, false))
             .and_then(|index| self.rules.get(index))
             .map(|rule| rule.category)
     }
@@ -260,14 +263,6 @@ impl Pattern {
             (false, true) => word.starts_with(&self.part),
             (true, true) => word.contains(&self.part),
         }
-    }
-}
-
-/// Returns the vendor or owner in a registry namespace, such as `acme` of `io.github.acme` or `com.acme`.
-fn owner(namespace: &str) -> &str {
-    match namespace.splitn(3, '.').collect::<Vec<_>>()[..] {
-        [_, _, owner] | [_, owner] => owner,
-        _ => namespace,
     }
 }
 

@@ -99,11 +99,16 @@ pub(crate) fn split(text: &str) -> Vec<String> {
 /// Returns the words of a connector's ID. The namespace of a reverse-DNS name has only the words of its owner or
 /// vendor, such as `acme` in `io.github.acme/wiki` and `com.acme/wiki`.
 pub(crate) fn of_connector_id(id: &str) -> IndexSet<String> {
-    let Some((namespace, name)) = namespace(id) else {
-        return words(id);
-    };
-    let owner = owner(&fold(namespace)).join(" ");
-    last_of_each(words(&owner).into_iter().chain(words(name)))
+    match of_owner(id) {
+        Some((owner, name)) => last_of_each(owner.into_iter().chain(words(name))),
+        None => words(id),
+    }
+}
+
+/// Returns the words of the owner or vendor in a reverse-DNS name, and the text after its slash.
+pub(crate) fn of_owner(id: &str) -> Option<(IndexSet<String>, &str)> {
+    let (namespace, name) = namespace(id)?;
+    Some((words(&owner(&fold(namespace)).join(" ")), name))
 }
 
 /// A word as people write it, with the syllables of Hangul composed.
@@ -146,9 +151,9 @@ pub(crate) fn located(text: &str) -> Vec<(Range<usize>, String)> {
 /// owner's.
 pub(crate) fn located_in_connector_id(id: &str) -> Vec<(Range<usize>, String)> {
     let mut located = located(id);
-    if let Some((namespace, _)) = namespace(id) {
-        let owner = words(&owner(&fold(namespace)).join(" "));
-        located.retain(|(range, word)| range.start > namespace.len() || owner.contains(word));
+    if let Some((owner, name)) = of_owner(id) {
+        let server = id.len() - name.len();
+        located.retain(|(range, word)| range.start >= server || owner.contains(word));
     }
     located
 }
