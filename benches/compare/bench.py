@@ -80,7 +80,7 @@ def parse_options():
     parser.add_argument('--sizes', type=lambda text: [int(size) for size in text.split(',')], default=[tables.SMALL],
                         metavar='COUNT,…', help=f'connectors in the catalogue (default {tables.SMALL}); growth has its own')
     parser.add_argument('--cache', type=listed('cold', 'hot'), default=['cold', 'hot'], metavar='cold,hot',
-                        help='without the answer cache, and with it as it is by default')
+                        help='without the response cache, and with it as it is by default')
     parser.add_argument('--seconds', type=int, default=3, help='of a round (default 3)')
     parser.add_argument('--rounds', type=int, default=5, help='of each, in turns (default 5)')
     parser.add_argument('--connections', type=int, default=32, help='that are kept open (default 32)')

@@ -62,7 +62,7 @@ def operations(bench, database, count):
 def with_writes(bench, comparison):
     hot = [server for key, server in comparison.servers.items() if key[1] == 'hot']
     if not hot:
-        log('\n!!! SKIPPED: writes beside a hot list: there is no answer cache\n')
+        log('\n!!! SKIPPED: writes beside a hot list: there is no response cache\n')
         return
     comparison.verify('list')
     head(f'{comparison.database.name}, {comparison.count:,} connectors, list, {WRITES_A_SECOND} writes a second beside it',
