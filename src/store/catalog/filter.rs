@@ -32,12 +32,8 @@ pub(in crate::store) enum Lead {
 impl Lead {
     /// The index for a page. One category together with one status has an index for each order.
     pub(in crate::store) fn to_page(filter: &Filter, order: &Order, backend: DbBackend) -> Self {
-        let has_index = order.first.field.is_column();
-        let one_of_each = [
-            filter.category.as_ref().map(Vec::len),
-            filter.status.as_ref().map(Vec::len),
-        ] == [Some(1); 2];
-        if backend == DbBackend::Postgres || (one_of_each && has_index) {
+        let has_index = order.first.field.is_column() && pair(filter).is_some();
+        if backend == DbBackend::Postgres || has_index {
             Self::Any
         } else {
             Self::Order
@@ -50,6 +46,18 @@ impl Lead {
             Self::Order => Expr::cust_with_expr("+?", column.into_simple_expr()),
         }
     }
+}
+
+/// Returns a filter's one category and one status. An index has their rows in the order of each column.
+pub(in crate::store) fn pair(filter: &Filter) -> Option<Filter> {
+    let has_one = |values: Option<usize>| values == Some(1);
+    let is_pair = has_one(filter.category.as_ref().map(Vec::len))
+        && has_one(filter.status.as_ref().map(Vec::len));
+    is_pair.then(|| Filter {
+        category: filter.category.clone(),
+        status: filter.status.clone(),
+        ..Filter::default()
+    })
 }
 
 /// The statement that contains a condition.

@@ -172,7 +172,8 @@ impl Catalog {
             );
             let parts = tiers.into_iter().map(|tier| {
                 let pace = if tier.is_in_order && backend == DbBackend::Postgres {
-                    Pace::Brief
+                    // PostgreSQL expects few of the rows that begin so to have the words, and would sort them all.
+                    Pace::Walk
                 } else {
                     Pace::Long
                 };
@@ -295,7 +296,9 @@ impl Catalog {
         let mut select = select.limit(most).into_query();
         let mut first = None;
         if stretch.is_walk {
-            // All other conditions are beside it, so the scan ends.
+            // All conditions that no index has are beside it, so the scan ends.
+            let pair = filter::pair(&listing.filter).unwrap_or_default();
+            let walked = walked.cond_where(filter::condition(&pair, &scope));
             first = Some(walked.cond_where(beyond).limit(WALKED).take());
         } else if stretch.is_of_few {
             // OFFSET makes PostgreSQL find these rows separately. It may overestimate their number, compared with that
