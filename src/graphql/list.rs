@@ -19,6 +19,12 @@ const VALUES: usize = 16;
 /// A list of the GraphQL type `[T]`. It becomes an error after the response exceeded its bytes.
 pub(in crate::graphql) struct List<T>(Vec<T>);
 
+impl<T> List<T> {
+    pub(in crate::graphql) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
+}
+
 impl<T> Default for List<T> {
     fn default() -> Self {
         Self(Vec::new())

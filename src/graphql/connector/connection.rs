@@ -32,11 +32,63 @@ use super::{
 pub(in crate::graphql) struct PersonalConnectorConnection {
     page: Page,
     rows: Rows,
+    counts: Counts,
+}
+
+/// The counts of a list, each read once.
+pub(super) struct Counts {
     /// Whether facets of the list's groups are selected. Then one statement gives both them and the size.
     faceted: bool,
     /// Whether facets by outcome are selected, which are in another table.
     by_outcome: bool,
     groups: OnceCell<Groups>,
+}
+
+impl Counts {
+    pub(super) fn new(faceted: bool, by_outcome: bool) -> Self {
+        Self {
+            faceted,
+            by_outcome,
+            groups: OnceCell::new(),
+        }
+    }
+
+    async fn groups(&self, catalog: &Catalog, listing: &Listing) -> Result<&Groups> {
+        self.groups
+            .get_or_try_init(|| catalog.groups(listing, self.by_outcome))
+            .await
+    }
+
+    /// Returns the size of the list.
+    pub(super) async fn total(&self, catalog: &Catalog, listing: &Listing) -> Result<u64> {
+        if !self.faceted {
+            return catalog.total(listing).await;
+        }
+        let groups = self.groups(catalog, listing).await?;
+        Ok(facets::total(groups, &listing.filter))
+    }
+
+    /// Returns the selected facets of the list. The others count nothing.
+    pub(super) async fn facets(
+        &self,
+        catalog: &Catalog,
+        listing: &Listing,
+        by_organization: bool,
+    ) -> Result<PersonalConnectorFacets> {
+        let none = Groups::default();
+        let groups = if self.faceted {
+            self.groups(catalog, listing).await?
+        } else {
+            &none
+        };
+        let organizations = if by_organization {
+            catalog.organizations(listing).await?
+        } else {
+            Organizations::default()
+        };
+        let facets = Facets::of(groups, &listing.filter);
+        Ok(PersonalConnectorFacets::new(facets, organizations))
+    }
 }
 
 /// The position of a page in its list.
@@ -47,9 +99,9 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Returns whether there is something to read: an empty page is read only for its `pageInfo`.
-    pub(super) fn is_read(listing: &Listing, with_info: bool) -> bool {
-        listing.page.limit > 0 || with_info
+    /// Returns whether there is something to read: rows of a page that is not empty, or `pageInfo`.
+    pub(super) fn is_read(listing: &Listing, with_rows: bool, with_info: bool) -> bool {
+        (with_rows && listing.page.limit > 0) || with_info
     }
 
     /// An empty page, which is not read.
@@ -136,7 +188,8 @@ impl PersonalConnectorConnection {
         let by_outcome = facets.field("outcome").exists();
         let of_groups = ["category", "status", "type", "serverType", "outcome"];
         let faceted = (of_groups.iter()).any(|name| facets.field(name).exists());
-        let with_info = context.look_ahead().field("pageInfo").exists();
+        let selects = |name| context.look_ahead().field(name).exists();
+        let with_rows = selects("nodes") || selects("edges");
         let request = Request::of(context);
         let writer = if request.merges {
             None
@@ -144,7 +197,7 @@ impl PersonalConnectorConnection {
             ListWriter::of(context.field())
         };
         let catalog = &request.catalog;
-        let (page, rows) = if !Page::is_read(&listing, with_info) {
+        let (page, rows) = if !Page::is_read(&listing, with_rows, selects("pageInfo")) {
             (Page::of_nothing(listing), Rows::Resolved(Vec::new()))
         } else if let Some(writer) = writer {
             let viewer = request.viewer.clone();
@@ -158,9 +211,7 @@ impl PersonalConnectorConnection {
         Ok(Self {
             page,
             rows,
-            faceted,
-            by_outcome,
-            groups: OnceCell::new(),
+            counts: Counts::new(faceted, by_outcome),
         })
     }
 
@@ -177,13 +228,6 @@ impl PersonalConnectorConnection {
         let mut list = String::new();
         writer.write(nodes, cursor, budget, &mut list)?;
         Ok(Some(Written(list)))
-    }
-
-    async fn groups(&self, context: &Context<'_>) -> Result<&Groups> {
-        let catalog = &Request::of(context).catalog;
-        self.groups
-            .get_or_try_init(|| catalog.groups(&self.page.listing, self.by_outcome))
-            .await
     }
 }
 
@@ -247,12 +291,8 @@ impl PersonalConnectorConnection {
 
     /// The size of the whole list. Counted only if it is selected.
     async fn total_count(&self, context: &Context<'_>) -> Result<u64> {
-        if self.faceted {
-            let groups = self.groups(context).await?;
-            Ok(facets::total(groups, &self.page.listing.filter))
-        } else {
-            Request::of(context).catalog.total(&self.page.listing).await
-        }
+        let catalog = &Request::of(context).catalog;
+        self.counts.total(catalog, &self.page.listing).await
     }
 
     /// The position after which changes are not in this page yet: give it to `personalConnectorChanges` as `after`, and
@@ -265,25 +305,12 @@ impl PersonalConnectorConnection {
     /// The number of the list's connectors with each category, status, type, server type, outcome and organization.
     /// Counted only if it is selected.
     async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
-        let listing = &self.page.listing;
-        let none = Groups::default();
-        let groups = if self.faceted {
-            self.groups(context).await?
-        } else {
-            &none
-        };
         let selected = context.look_ahead();
         let of_organizations = ["organizationId", "organizationsLeftOut"];
         let by_organization = (of_organizations.iter()).any(|name| selected.field(name).exists());
-        let organizations = if by_organization {
-            (Request::of(context).catalog)
-                .organizations(listing)
-                .await?
-        } else {
-            Organizations::default()
-        };
-        let facets = Facets::of(groups, &listing.filter);
-        Ok(PersonalConnectorFacets::new(facets, organizations))
+        let catalog = &Request::of(context).catalog;
+        let listing = &self.page.listing;
+        self.counts.facets(catalog, listing, by_organization).await
     }
 }
 

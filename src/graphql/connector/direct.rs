@@ -14,7 +14,7 @@ use async_graphql_value::{ConstValue, Value as Given};
 use crate::{
     answer_budget::AnswerBudget,
     domain::{
-        field_values,
+        cursor, field_values,
         listing::{Arguments, Listing},
         viewer::Viewer,
     },
@@ -24,7 +24,8 @@ use crate::{
 };
 
 use super::{
-    connection::Page,
+    connection::{Counts, Page},
+    facets::FacetsWriter,
     fast_path::{Keyed, ListWriter, RowWriter, SelectedField, add, heap_bytes, json, text},
     inputs::{PersonalConnectorFilter, PersonalConnectorOrder, orders},
 };
@@ -53,6 +54,11 @@ struct Location {
 }
 
 impl Location {
+    /// Returns what makes an error one of this field.
+    fn failed(&self) -> impl Fn(Error) -> Failed {
+        |error| Failed(error, Some(self.clone()))
+    }
+
     fn of(field: &impl ParsedField) -> Self {
         Self {
             key: field.key().to_owned(),
@@ -64,7 +70,8 @@ impl Location {
 #[derive(Debug)]
 enum Root {
     Connector(Arc<RowWriter>),
-    Connectors(Keyed<PagePart>, ListWriter),
+    /// The rows are selected, or nothing is read of the page.
+    Connectors(Keyed<PagePart>, Option<ListWriter>),
 }
 
 /// A field of a page.
@@ -74,6 +81,20 @@ enum PagePart {
     Rows,
     PageInfo(Keyed<InfoPart>),
     TotalCount(Location),
+    Facets(Location, FacetsWriter),
+    ChangesCursor(Location),
+}
+
+impl PagePart {
+    /// Whether it needs the page.
+    const fn is_read(&self) -> bool {
+        matches!(self, Self::Rows | Self::PageInfo(_))
+    }
+
+    /// Whether it is an object with a selection.
+    const fn is_object(&self) -> bool {
+        matches!(self, Self::PageInfo(_) | Self::Facets(..))
+    }
 }
 
 /// A field of a page's `pageInfo`.
@@ -94,7 +115,16 @@ impl DirectQuery {
             arguments: root.field().node.arguments.clone(),
             root: match root.name() {
                 "personalConnector" => Root::Connector(RowWriter::of(root)?),
-                "personalConnectors" => Root::Connectors(page_parts(root)?, ListWriter::of(root)?),
+                "personalConnectors" => {
+                    let parts = page_parts(root)?;
+                    let is_read = parts.iter().any(|(_, part)| part.is_read());
+                    let rows = if is_read {
+                        Some(ListWriter::of(root)?)
+                    } else {
+                        None
+                    };
+                    Root::Connectors(parts, rows)
+                }
                 _ => return None,
             },
         })
@@ -111,11 +141,17 @@ impl DirectQuery {
             Root::Connectors(parts, rows) => {
                 let of_part = |part: &PagePart| match part {
                     PagePart::PageInfo(parts) => heap_bytes(parts),
-                    PagePart::TotalCount(location) => location.key.capacity(),
+                    PagePart::TotalCount(location) | PagePart::ChangesCursor(location) => {
+                        location.key.capacity()
+                    }
+                    PagePart::Facets(location, facets) => {
+                        location.key.capacity() + facets.heap_bytes()
+                    }
                     PagePart::Typename | PagePart::Rows => 0,
                 };
                 let below = parts.iter().map(|(_, part)| of_part(part));
-                heap_bytes(parts) + below.sum::<usize>() + rows.heap_bytes()
+                let rows = rows.as_ref().map_or(0, ListWriter::heap_bytes);
+                heap_bytes(parts) + below.sum::<usize>() + rows
             }
         };
         size_of::<Self>() + self.location.key.capacity() + root
@@ -157,23 +193,24 @@ impl DirectQuery {
 }
 
 fn page_parts<S: ParsedField>(connection: S) -> Option<Keyed<PagePart>> {
-    let mut parts = Vec::new();
+    let mut parts: Keyed<PagePart> = Vec::new();
     for field in connection.below() {
         let part = match field.name() {
             "__typename" => PagePart::Typename,
             "nodes" | "edges" => PagePart::Rows,
             "totalCount" => PagePart::TotalCount(Location::of(&field)),
-            "pageInfo" => {
-                let is_info =
-                    |(_, part): &(String, PagePart)| matches!(part, PagePart::PageInfo(_));
-                // Two fields with one key may have to be merged.
-                if parts.iter().any(is_info) {
-                    return None;
-                }
-                PagePart::PageInfo(info_parts(field)?)
-            }
+            "changesCursor" => PagePart::ChangesCursor(Location::of(&field)),
+            "pageInfo" => PagePart::PageInfo(info_parts(field)?),
+            "facets" => PagePart::Facets(Location::of(&field), FacetsWriter::of(field)?),
             _ => return None,
         };
+        // Two fields with one key may have to be merged.
+        let is_of_its_kind = |(_, other): &(String, PagePart)| {
+            part.is_object() && mem::discriminant(other) == mem::discriminant(&part)
+        };
+        if parts.iter().any(is_of_its_kind) {
+            return None;
+        }
         add(&mut parts, &field, part);
     }
     Some(parts)
@@ -246,7 +283,7 @@ impl DirectRead {
                 connector(writer, id, &catalog, viewer, &mut data).await
             }
             (Root::Connectors(parts, rows), RootArguments::Connectors(arguments)) => {
-                let parts = (parts.as_slice(), rows);
+                let parts = (parts.as_slice(), rows.as_ref());
                 // The box keeps the state of a read of one connector small.
                 let page = page(parts, *arguments, &catalog, viewer, &budget, &mut data);
                 Box::pin(page).await
@@ -300,7 +337,7 @@ async fn connector(
 }
 
 async fn page(
-    (parts, rows): (&[(String, PagePart)], &ListWriter),
+    (parts, rows): (&[(String, PagePart)], Option<&ListWriter>),
     arguments: Arguments,
     catalog: &Catalog,
     viewer: Arc<Viewer>,
@@ -309,11 +346,21 @@ async fn page(
 ) -> Result<(), Failed> {
     let listing = Listing::parse(arguments)?;
     let is_info = |(_, part): &(String, PagePart)| matches!(part, PagePart::PageInfo(_));
-    let (page, mut nodes) = if Page::is_read(&listing, parts.iter().any(is_info)) {
-        Page::written(catalog, viewer, listing, rows).await?
-    } else {
-        (Page::of_nothing(listing), Vec::new())
+    let with_info = parts.iter().any(is_info);
+    let (page, mut nodes) = match rows {
+        Some(rows) if Page::is_read(&listing, true, with_info) => {
+            Page::written(catalog, viewer, listing, rows).await?
+        }
+        _ => (Page::of_nothing(listing), Vec::new()),
     };
+    let facets = parts.iter().find_map(|(_, part)| match part {
+        PagePart::Facets(_, writer) => Some(writer),
+        _ => None,
+    });
+    let counts = Counts::new(
+        facets.is_some_and(FacetsWriter::has_groups),
+        facets.is_some_and(FacetsWriter::has_outcomes),
+    );
     for (index, (key, part)) in parts.iter().enumerate() {
         data.push(if index == 0 { '{' } else { ',' });
         data.push_str(key);
@@ -321,13 +368,27 @@ async fn page(
             PagePart::Typename => data.push_str("\"PersonalConnectorConnection\""),
             PagePart::Rows => {
                 let cursor = |index| page.cursor(index).unwrap_or_default();
-                rows.write(mem::take(&mut nodes), cursor, budget, data)?;
+                if let Some(rows) = rows {
+                    rows.write(mem::take(&mut nodes), cursor, budget, data)?;
+                }
             }
             PagePart::PageInfo(parts) => data.push_str(&info(parts, &page)?),
             PagePart::TotalCount(location) => {
-                let total = catalog.total(&page.listing).await;
-                let total = total.map_err(|error| Failed(error, Some(location.clone())))?;
-                data.push_str(&total.to_string());
+                let total = counts.total(catalog, &page.listing).await;
+                data.push_str(&total.map_err(location.failed())?.to_string());
+            }
+            PagePart::Facets(location, writer) => {
+                let by_organization = writer.has_organizations();
+                let facets = counts.facets(catalog, &page.listing, by_organization).await;
+                let facets = facets.and_then(|facets| writer.write(&facets));
+                let facets = facets.map_err(location.failed())?;
+                budget.write(facets.len())?;
+                data.push_str(&facets);
+            }
+            PagePart::ChangesCursor(location) => {
+                let log = catalog.log().await.map_err(location.failed())?;
+                // Base64 needs no escapes.
+                data.extend(["\"", &cursor::of_changes(log.state), "\""]);
             }
         }
     }

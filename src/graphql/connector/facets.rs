@@ -2,13 +2,17 @@
 
 use async_graphql::{ID, Interface, OutputType, SimpleObject, resolver_utils::EnumType};
 
-use crate::domain::facets::{Facets, Organizations};
-
-use crate::graphql::{
-    enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType, name},
-    inspection::InspectionOutcome,
-    list::List,
+use crate::{
+    domain::facets::{Facets, Organizations},
+    error::{Error, Result},
+    graphql::{
+        enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType, name},
+        inspection::InspectionOutcome,
+        list::List,
+    },
 };
+
+use super::fast_path::{Keyed, SelectedField, add, heap_bytes, json, text};
 
 // The library takes names alone for the types of a generic one.
 type MaybeCategory = Option<ConnectorCategory>;
@@ -130,4 +134,159 @@ impl PersonalConnectorFacets {
             outcome: optional(facets.outcome),
         }
     }
+}
+
+/// Writes facets as a JSON object, equal to the text of the resolvers.
+#[derive(Debug)]
+pub(super) struct FacetsWriter(Keyed<Part>);
+
+/// A selected field of facets.
+#[derive(Debug)]
+enum Part {
+    Typename,
+    Counts(Dimension, Keyed<CountPart>),
+    OrganizationsLeftOut,
+}
+
+/// A field by which connectors are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dimension {
+    Category,
+    Status,
+    Type,
+    ServerType,
+    Outcome,
+    Organization,
+}
+
+/// A selected field of a count.
+#[derive(Clone, Copy, Debug)]
+enum CountPart {
+    Typename,
+    /// The value, whose text is its name.
+    Name,
+    Count,
+}
+
+impl FacetsWriter {
+    /// Returns none if two fields have to be merged.
+    pub(super) fn of(facets: impl SelectedField) -> Option<Self> {
+        let mut parts: Keyed<Part> = Vec::new();
+        for field in facets.below() {
+            let counts = |dimension| count_parts(field).map(|parts| Part::Counts(dimension, parts));
+            let part = match field.name() {
+                "__typename" => Part::Typename,
+                "category" => counts(Dimension::Category)?,
+                "status" => counts(Dimension::Status)?,
+                "type" => counts(Dimension::Type)?,
+                "serverType" => counts(Dimension::ServerType)?,
+                "outcome" => counts(Dimension::Outcome)?,
+                "organizationId" => counts(Dimension::Organization)?,
+                "organizationsLeftOut" => Part::OrganizationsLeftOut,
+                _ => return None,
+            };
+            let selected = parts.len();
+            let has_counts = matches!(part, Part::Counts(..));
+            add(&mut parts, &field, part);
+            if has_counts && parts.len() == selected {
+                return None;
+            }
+        }
+        Some(Self(parts))
+    }
+
+    /// Whether counts of the list's groups are selected.
+    pub(super) fn has_groups(&self) -> bool {
+        self.has(|dimension| dimension != Dimension::Organization)
+    }
+
+    /// Whether counts by outcome are selected.
+    pub(super) fn has_outcomes(&self) -> bool {
+        self.has(|dimension| dimension == Dimension::Outcome)
+    }
+
+    /// Whether organizations are selected.
+    pub(super) fn has_organizations(&self) -> bool {
+        let mut parts = self.0.iter();
+        self.has(|dimension| dimension == Dimension::Organization)
+            || parts.any(|(_, part)| matches!(part, Part::OrganizationsLeftOut))
+    }
+
+    fn has(&self, is: impl Fn(Dimension) -> bool) -> bool {
+        let mut parts = self.0.iter();
+        parts.any(|(_, part)| matches!(part, Part::Counts(dimension, _) if is(*dimension)))
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let counts = self.0.iter().map(|(_, part)| match part {
+            Part::Counts(_, parts) => heap_bytes(parts),
+            Part::Typename | Part::OrganizationsLeftOut => 0,
+        });
+        heap_bytes(&self.0) + counts.sum::<usize>()
+    }
+
+    pub(super) fn write(&self, facets: &PersonalConnectorFacets) -> Result<String> {
+        let mut out = Vec::new();
+        for (index, (key, part)) in self.0.iter().enumerate() {
+            out.push(if index == 0 { b'{' } else { b',' });
+            out.extend_from_slice(key.as_bytes());
+            match part {
+                Part::Typename => text(Some("PersonalConnectorFacets"), &mut out)?,
+                Part::OrganizationsLeftOut => json(&facets.organizations_left_out, &mut out)?,
+                Part::Counts(dimension, parts) => match dimension {
+                    Dimension::Category => write(&facets.category, parts, &mut out)?,
+                    Dimension::Status => write(&facets.status, parts, &mut out)?,
+                    Dimension::Type => write(&facets.r#type, parts, &mut out)?,
+                    Dimension::ServerType => write(&facets.server_type, parts, &mut out)?,
+                    Dimension::Outcome => write(&facets.outcome, parts, &mut out)?,
+                    Dimension::Organization => write(&facets.organization_id, parts, &mut out)?,
+                },
+            }
+        }
+        out.push(b'}');
+        String::from_utf8(out).map_err(Error::internal)
+    }
+}
+
+fn count_parts(counts: impl SelectedField) -> Option<Keyed<CountPart>> {
+    let mut parts = Vec::new();
+    for field in counts.below() {
+        let part = match field.name() {
+            "__typename" => CountPart::Typename,
+            "value" | "name" => CountPart::Name,
+            "count" => CountPart::Count,
+            _ => return None,
+        };
+        add(&mut parts, &field, part);
+    }
+    Some(parts)
+}
+
+/// Writes counts as a JSON list.
+fn write<V: OutputType>(
+    counts: &List<Counted<V>>,
+    parts: &Keyed<CountPart>,
+    out: &mut Vec<u8>,
+) -> Result<()>
+where
+    Counted<V>: OutputType,
+{
+    out.push(b'[');
+    for (index, counted) in counts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        for (index, (key, part)) in parts.iter().enumerate() {
+            out.push(if index == 0 { b'{' } else { b',' });
+            out.extend_from_slice(key.as_bytes());
+            match part {
+                CountPart::Typename => text(Some(&Counted::<V>::type_name()), out)?,
+                CountPart::Name => text(counted.name.as_deref(), out)?,
+                CountPart::Count => json(&counted.count, out)?,
+            }
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
+    Ok(())
 }

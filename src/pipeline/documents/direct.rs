@@ -106,6 +106,7 @@ mod tests {
                 "{ personalConnectors(first: 1) { edges { cursor node { id } } pageInfo { endCursor } totalCount } }",
                 true,
             ),
+            ("{ personalConnectors { facets { type { count } } changesCursor totalCount __typename } }", true),
             // The library executes these.
             ("mutation { personalConnector(id: 1) { id } }", false),
             ("{ viewer { userId } }", false),
@@ -131,8 +132,9 @@ mod tests {
                 "{ personalConnectors { nodes { id } pageInfo { endCursor } pageInfo { startCursor } } }",
                 false,
             ),
-            ("{ personalConnectors { nodes { id } facets { type { count } } } }", false),
-            ("{ personalConnectors { nodes { id } changesCursor } }", false),
+            ("{ personalConnectors { nodes { id } facets { type { count } type: type { count } } } }", false),
+            ("{ personalConnectors { nodes { id } facets { type { count } } f: facets { __typename } } }", false),
+            ("{ personalConnectors { nodes { id } search { words } } }", false),
             ("query A { personalConnector(id: 1) { id } } query B { viewer { userId } }", false),
             ("{ ...F } fragment F on Query { ...F personalConnector(id: 1) { ...F } }", false),
         ] {

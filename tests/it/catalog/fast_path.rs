@@ -253,12 +253,14 @@ fn arguments() -> impl Strategy<Value = Vec<Argument>> {
         .prop_map(|(a, b, c, d, e, f)| [a, b, c, d, e, f].into_iter().flatten().collect())
 }
 
-/// Returns a query of one root field. `TYPE` is replaced by a type of connectors. If that is the interface, the query
-/// is not direct; everything else is the same.
+/// Returns a query of one root field. `TYPE` is replaced by a type of connectors or facets. If that is the interface,
+/// the query is not direct; everything else is the same.
 #[derive(Debug)]
 struct OneField {
     viewer: Viewer<'static>,
     query: String,
+    /// The object type and the interface.
+    types: [&'static str; 2],
     variables: Value,
 }
 
@@ -273,9 +275,14 @@ fn one_field() -> impl Strategy<Value = OneField> {
         "pageInfo { hasNextPage p: hasPreviousPage endCursor startCursor __typename }",
         "totalCount",
         "size: totalCount",
+        "changesCursor",
+        "facets { category { value name count __typename } s: status { n: name } type { c: count value } }",
+        "f: facets { __typename serverType { value value } o: outcome { value count } }",
+        "facets { organizationId { value name count } left: organizationsLeftOut }",
+        "facets { status { value } status { count } }",
         "... { kind: __typename }",
     ]);
-    let rows = select(vec!["nodes", "edges", "connector", "connector"]);
+    let rows = select(vec!["nodes", "edges", "none", "connector", "connector"]);
     let place = select(vec![
         json!("pcon_none"),
         json!(7),
@@ -291,6 +298,7 @@ fn one_field() -> impl Strategy<Value = OneField> {
     (select(&VIEWERS[..]), arguments(), shape).prop_map(
         |(viewer, mut arguments, (rows, leaves, parts, id))| {
             let selection = format!("...F {leaves} name\n... on TYPE {{ id }}");
+            let mut types = ["PersonalConnector", "Node"];
             if rows == "connector" {
                 arguments = vec![("$id: ID!", "id: $id", json!({ "id": id }))];
             }
@@ -313,6 +321,13 @@ fn one_field() -> impl Strategy<Value = OneField> {
                     &format!("personalConnectors{given}"),
                     format!("n: nodes {{ {selection} }}"),
                 ),
+                "none" => {
+                    types = ["ConnectorCategoryFacet", "Facet"];
+                    let counts = "facets { category { count ... on TYPE { name } } }";
+                    format!(
+                        "list: personalConnectors{given} {{ {counts} changesCursor totalCount }}"
+                    )
+                }
                 _ => list(
                     &format!("personalConnectors{given}"),
                     format!("edges {{ cursor node {{ {selection} }} __typename c: cursor }}"),
@@ -329,12 +344,14 @@ fn one_field() -> impl Strategy<Value = OneField> {
                 let values = values.as_object().unwrap().clone();
                 variables.as_object_mut().unwrap().extend(values);
             }
+            let fragment = match rows {
+                "none" => "",
+                _ => "fragment F on PersonalConnector { b: createdAt viewerCanUpdate }",
+            };
             OneField {
                 viewer,
-                query: format!(
-                    "query Q{declared} {{ ... on Query {{ {root} }} }}
-                     fragment F on PersonalConnector {{ b: createdAt viewerCanUpdate }}"
-                ),
+                query: format!("query Q{declared} {{ ... on Query {{ {root} }} }} {fragment}"),
+                types,
                 variables,
             }
         },
@@ -409,12 +426,13 @@ on_both! {
                 for OneField {
                     viewer,
                     query,
+                    types,
                     variables,
                 } in operations
                 {
                     let token = server.viewer_token(viewer);
                     let mut answers = Vec::new();
-                    for on in ["PersonalConnector", "Node"] {
+                    for on in types {
                         let query = query.replace("TYPE", on);
                         let body = json!({ "query": query, "variables": variables });
                         let request = server.request(&token, body.to_string());
@@ -434,24 +452,22 @@ on_both! {
     }
 
     async fn an_error_below_the_root_is_the_librarys(server: Server) {
-        // Counts read it, and pages do not.
+        // Counts and cursors read it, and pages do not.
         server.rows("DELETE FROM catalog_state").await;
-        let mut answers = Vec::new();
-        for on in ["PersonalConnector", "Node"] {
-            let query = format!(
-                "{{ list: personalConnectors {{
-                size: totalCount
-                nodes {{ ... on {on} {{ id }} }}
-            }} }}"
-            );
-            let mut answer = server.execute("", &query, json!({})).await;
-            let extensions = answer["errors"][0]["extensions"].as_object_mut().unwrap();
-            assert!(extensions.remove("requestId").is_some(), "{answer}");
-            answers.push(answer);
+        for field in ["totalCount", "facets { status { count } }", "changesCursor"] {
+            let mut answers = Vec::new();
+            for on in ["PersonalConnector", "Node"] {
+                let query =
+                    format!("{{ list: personalConnectors {{ size: {field} nodes {{ ... on {on} {{ id }} }} }} }}");
+                let mut answer = server.execute("", &query, json!({})).await;
+                let extensions = answer["errors"][0]["extensions"].as_object_mut().unwrap();
+                assert!(extensions.remove("requestId").is_some(), "{answer}");
+                answers.push(answer);
+            }
+            assert_eq!(answers[0]["data"], json!(null));
+            assert_eq!(answers[0]["errors"][0]["path"], json!(["list", "size"]));
+            assert_eq!(answers[0], answers[1]);
         }
-        assert_eq!(answers[0]["data"], json!(null));
-        assert_eq!(answers[0]["errors"][0]["path"], json!(["list", "size"]));
-        assert_eq!(answers[0], answers[1]);
     }
 
     async fn every_leaf_of_the_schema_is_tried(server: Server) {
