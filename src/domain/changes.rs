@@ -100,8 +100,8 @@ pub struct Filter {
     pub(crate) personal_connector_id: Option<Vec<String>>,
     /// The type is one of these.
     pub r#type: Option<Vec<ConnectorType>>,
-    /// The category is one of these. A connector without a category does not match.
-    pub category: Option<Vec<ConnectorCategory>>,
+    /// The category is one of these. None stands for connectors without one.
+    pub category: Option<Vec<Option<ConnectorCategory>>>,
     /// The status is one of these.
     pub status: Option<Vec<ConnectorStatus>>,
     /// The connector is, or may be, in this list. This need not hold on the same side as the other restrictions.
@@ -299,14 +299,14 @@ impl Unexpected {
 
 impl Filter {
     fn matches(&self, id: &str, side: &Side) -> bool {
-        fn allows<T: PartialEq>(list: Option<&Vec<T>>, value: Option<T>) -> bool {
-            list.is_none_or(|list| value.is_some_and(|value| list.contains(&value)))
+        fn allows<T: PartialEq>(list: Option<&Vec<T>>, value: &T) -> bool {
+            list.is_none_or(|list| list.contains(value))
         }
         let ids = self.personal_connector_id.as_ref();
         ids.is_none_or(|ids| ids.iter().any(|one| one == id))
-            && allows(self.r#type.as_ref(), Some(side.r#type))
-            && allows(self.category.as_ref(), side.category)
-            && allows(self.status.as_ref(), Some(side.status))
+            && allows(self.r#type.as_ref(), &side.r#type)
+            && allows(self.category.as_ref(), &side.category)
+            && allows(self.status.as_ref(), &side.status)
     }
 
     fn parse(mut self) -> Result<Self> {

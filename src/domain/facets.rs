@@ -5,7 +5,10 @@
 
 use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, Iterable, Outcome, ServerType};
 
-use super::listing::{Filter, State};
+use super::{
+    listing::{Filter, State},
+    viewer::Sight,
+};
 
 /// The values by which connectors are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,26 +30,56 @@ pub(crate) struct Groups {
 
 /// A count of a list that can follow the changes of its connectors.
 pub(crate) trait Count: Clone {
-    /// Adds or removes one connector. None if its state lacks the counted values, or if there is none to remove.
-    fn add(&mut self, state: State<'_>, by: i64) -> Option<()>;
+    /// Returns the number of counted connectors. None if some are not counted, so that the count cannot follow.
+    fn counted(&self) -> Option<u64>;
+
+    /// Adds or removes one connector, as a viewer of this sight sees it. None if its state lacks the counted values, or
+    /// if there is none to remove.
+    fn add(&mut self, state: State<'_>, sight: &Sight, by: i64) -> Option<()>;
 }
 
 impl Count for u64 {
-    fn add(&mut self, _: State<'_>, by: i64) -> Option<()> {
+    fn counted(&self) -> Option<u64> {
+        Some(*self)
+    }
+
+    fn add(&mut self, _: State<'_>, _: &Sight, by: i64) -> Option<()> {
         *self = self.checked_add_signed(by)?;
         Some(())
     }
 }
 
 impl Count for Organizations {
-    /// The groups that were left out are unknown.
-    fn add(&mut self, _: State<'_>, _: i64) -> Option<()> {
-        None
+    fn counted(&self) -> Option<u64> {
+        (self.left_out == 0).then(|| self.counts.iter().map(|(_, count)| count).sum())
+    }
+
+    /// A group that becomes too small to be counted separately would be unknown later.
+    fn add(&mut self, state: State<'_>, sight: &Sight, by: i64) -> Option<()> {
+        let ownership = state.ownership;
+        let id = ownership.organization;
+        let id = id.filter(|_| sight.sees_owner(ownership));
+        let mut counts = self.counts.iter_mut();
+        match counts.find(|(of, _)| of.as_deref() == id) {
+            Some((_, count)) => count.add(state, sight, by)?,
+            None => (self.counts).push((id.map(ToOwned::to_owned), u64::try_from(by).ok()?)),
+        }
+        self.counts.retain(|(id, count)| id.is_none() || *count > 0);
+        // The connectors without a visible organization are last.
+        (self.counts).sort_by(|(a, one), (b, other)| {
+            let by_size = other.cmp(one).then_with(|| a.cmp(b));
+            a.is_none().cmp(&b.is_none()).then(by_size)
+        });
+        (self.counts.len() <= ORGANIZATIONS + 1).then_some(())
     }
 }
 
 impl Count for Groups {
-    fn add(&mut self, state: State<'_>, by: i64) -> Option<()> {
+    fn counted(&self) -> Option<u64> {
+        Some(self.counts.iter().map(|(_, count)| count).sum())
+    }
+
+    fn add(&mut self, state: State<'_>, sight: &Sight, by: i64) -> Option<()> {
         let record = state.record?;
         let group = Group {
             category: state.category,
@@ -57,7 +90,7 @@ impl Count for Groups {
         };
         let mut counts = self.counts.iter_mut();
         if let Some((_, count)) = counts.find(|(counted, _)| *counted == group) {
-            return count.add(state, by);
+            return count.add(state, sight, by);
         }
         self.counts.push((group, u64::try_from(by).ok()?));
         Some(())

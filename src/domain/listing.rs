@@ -396,6 +396,21 @@ impl Filter {
         self.checked_at.is_some() || self.uptime.is_some() || others.any(Self::changes_alone)
     }
 
+    /// Returns whether an index leads to the connectors of this filter, and to no others.
+    pub(crate) fn is_led_alone(&self) -> bool {
+        let mut owned = self.owned.iter();
+        let is_led = self.id.is_some() || self.created_by.is_some() || !self.owned.is_empty();
+        let of_users = owned.all(|(owner, does)| *does && !matches!(owner, Owner::Organization(_)));
+        is_led
+            && of_users
+            && Self {
+                id: None,
+                created_by: None,
+                owned: Vec::new(),
+                ..self.clone()
+            } == Self::default()
+    }
+
     /// Returns this filter without its own top-level restrictions of the dimensions that facets count.
     #[must_use]
     pub(crate) fn without_facets(&self) -> Self {

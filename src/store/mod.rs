@@ -19,7 +19,7 @@ pub(crate) use catalog::columns::Fields;
 pub use catalog::rows::{draft, field_text, imported};
 pub(crate) use catalog::rows::{file_details, uncurated};
 pub use catalog::{Catalog, Hit};
-pub use changes::change_follower::{ChangeFollower, ChangeStream};
+pub use changes::change_follower::{ChangeFollower, ChangeStream, Passed};
 pub use changes::state_poll::State;
 pub use checks::due::{DuePosition, Target};
 pub use database::backup::{BackupError, BackupReport, DamageCheck, backup};

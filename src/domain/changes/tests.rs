@@ -181,7 +181,7 @@ fn a_conflict_tells_what_the_viewer_sees() {
 #[test]
 fn a_filter_knows_only_what_was_seen() {
     let category = |category| Filter {
-        category: Some(vec![category]),
+        category: Some(vec![Some(category)]),
         ..Filter::default()
     };
     let (design, custom) = (

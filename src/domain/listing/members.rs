@@ -1,5 +1,7 @@
 //! The connectors of a list, without an order.
 
+use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility};
+
 use crate::{domain::viewer::Sight, error::Result};
 
 use super::{Filter, NameMatch, Restriction, Search, SearchTerm, State};
@@ -32,6 +34,36 @@ impl Members {
             search: self.search.as_ref(),
         };
         list.has(state, sight)
+    }
+
+    /// Returns the ids of all its connectors, if the filter restricts them.
+    pub(crate) fn ids(&self) -> Option<&[String]> {
+        self.filter.id.as_deref()
+    }
+
+    /// Returns the types of all its connectors, if the filter restricts them.
+    pub(crate) fn types(&self) -> Option<&[ConnectorType]> {
+        self.filter.r#type.as_deref()
+    }
+
+    /// Returns the categories of all its connectors, if the filter restricts them.
+    pub(crate) fn categories(&self) -> Option<&[Option<ConnectorCategory>]> {
+        self.filter.category.as_deref()
+    }
+
+    /// Returns the statuses of all its connectors, if the filter restricts them.
+    pub(crate) fn statuses(&self) -> Option<&[ConnectorStatus]> {
+        self.filter.status.as_deref()
+    }
+
+    /// Returns the visibilities of all its connectors, if the filter restricts them.
+    pub(crate) fn visibilities(&self) -> Option<&[ConnectorVisibility]> {
+        self.filter.visibility.as_deref()
+    }
+
+    /// Returns the creators of all its connectors, if the filter restricts them.
+    pub(crate) fn creators(&self) -> Option<&[String]> {
+        self.filter.created_by.as_deref()
     }
 
     /// Returns its bytes in memory, about.

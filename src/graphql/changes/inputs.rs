@@ -22,8 +22,8 @@ pub(in crate::graphql) struct PersonalConnectorChangeFilter {
     personal_connector_id: Option<Vec<ID>>,
     /// Its type is one of these.
     r#type: Option<Vec<ConnectorType>>,
-    /// Its category is one of these.
-    category: Option<Vec<ConnectorCategory>>,
+    /// Its category is one of these. Null in the list stands for connectors without one.
+    category: Option<Vec<Option<ConnectorCategory>>>,
     /// Its status is one of these.
     status: Option<Vec<ConnectorStatus>>,
 }
@@ -64,7 +64,9 @@ impl From<PersonalConnectorChangeFilter> for Filter {
         Self {
             personal_connector_id: ids.map(|ids| ids.into_iter().map(|id| id.0).collect()),
             r#type: list(filter.r#type),
-            category: list(filter.category),
+            category: filter
+                .category
+                .map(|list| list.into_iter().map(|one| one.map(Into::into)).collect()),
             status: list(filter.status),
             list: None,
         }

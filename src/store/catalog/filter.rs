@@ -229,7 +229,7 @@ where
 }
 
 /// Returns [`any_of`] for values of an enum, none of which means null.
-fn any_or_none<E>(column: SimpleExpr, values: &[Option<E>]) -> SimpleExpr
+pub(in crate::store) fn any_or_none<E>(column: SimpleExpr, values: &[Option<E>]) -> SimpleExpr
 where
     E: ActiveEnum<Value = String> + Clone,
 {

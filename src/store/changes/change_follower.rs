@@ -1,12 +1,11 @@
 //! The newest changes, read once for all followers.
 //!
-//! Invariant: the ring holds a bounded number of events and bytes, of one history and with consecutive numbers up to
-//! its head. It serves positions that it holds; a follower at another position reads the log, which verifies it. So a
-//! follower is only a position and costs the same however far it is behind. It never gets events of two histories.
+//! Invariant: the ring serves positions that it holds; a follower at another position reads the log, which verifies it.
+//! So a follower is only a position and costs the same however far it is behind. It never gets events of two histories.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, PoisonError, RwLock},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -26,7 +25,7 @@ use crate::{
     error::{Code, Result},
     store::{
         catalog::Catalog, changes::state_poll::State, database::connect::Database,
-        tasks::keep_running,
+        memory::event_ring::EventRing, tasks::keep_running,
     },
 };
 
@@ -43,73 +42,16 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ChangeFollower {
     database: Database,
-    ring: Arc<RwLock<Ring>>,
+    ring: Arc<RwLock<EventRing>>,
     /// The ring's head; each receiver is a follower.
     heads: watch::Sender<Option<LogPosition>>,
     reading: AbortHandle,
 }
 
-#[derive(Debug, Default)]
-struct Ring {
-    /// The position before the first event; none before the start.
-    base: Option<LogPosition>,
-    events: VecDeque<Arc<Event>>,
-    bytes: usize,
-}
-
-impl Ring {
-    /// Returns the position of the newest event read.
-    fn head(&self) -> Option<LogPosition> {
-        self.events.back().map_or(self.base, |e| Some(e.position))
-    }
-
-    /// Returns the next events after a position, and whether these are all; none if the ring does not hold the
-    /// position.
-    fn after(&self, position: LogPosition) -> Option<(Vec<Arc<Event>>, bool)> {
-        let base = self.base?;
-        let from = usize::try_from(position.number - base.number).ok()?;
-        let held = match from.checked_sub(1) {
-            None => base,
-            Some(last) => self.events.get(last)?.position,
-        };
-        let next = self.events.range(from..).take(usize::from(BATCH));
-        let are_all = self.events.len() - from <= usize::from(BATCH);
-        (held == position).then(|| (next.cloned().collect(), are_all))
-    }
-
-    /// Starts over at a position, without events.
-    fn begin(&mut self, at: LogPosition) {
-        self.events.clear();
-        self.bytes = 0;
-        self.base = Some(at);
-    }
-
-    /// Adds events that one statement read from the head on, of which the first is the head's own. Returns false and
-    /// adds nothing if that is missing, because the history differs or was pruned, or if no other follows.
-    fn extend(&mut self, events: Vec<Event>) -> bool {
-        let mut events = events.into_iter();
-        let first = events.next().map(|event| event.position);
-        if first != self.head() || events.len() == 0 {
-            return false;
-        }
-        for event in events {
-            self.bytes += event.bytes();
-            self.events.push_back(Arc::new(event));
-        }
-        while (self.events.len() > RING || self.bytes > RING_BYTES)
-            && let Some(oldest) = self.events.pop_front()
-        {
-            self.bytes -= oldest.bytes();
-            self.base = Some(oldest.position);
-        }
-        true
-    }
-}
-
 impl ChangeFollower {
     /// Starts the task that reads new events at each new state. It ends when the follower is dropped.
     pub fn start(database: Database, state: &State) -> Self {
-        let ring = Arc::<RwLock<Ring>>::default();
+        let ring = Arc::new(RwLock::new(EventRing::of(RING, RING_BYTES)));
         let heads = watch::Sender::new(None);
         let states = state.watch();
         let read = {
@@ -156,6 +98,7 @@ impl ChangeFollower {
             sight,
             filter,
             position,
+            passed: Passed::default(),
             is_live: false,
         })
     }
@@ -171,7 +114,7 @@ impl Drop for ChangeFollower {
 async fn read(
     database: Database,
     mut states: watch::Receiver<Option<LogPosition>>,
-    ring: Arc<RwLock<Ring>>,
+    ring: Arc<RwLock<EventRing>>,
     heads: watch::Sender<Option<LogPosition>>,
 ) {
     let everything = Catalog::new(database, Sight::Everything);
@@ -211,15 +154,33 @@ async fn read(
     }
 }
 
+/// The position up to which a follower found no more changes. Clones share it.
+///
+/// It is never beyond a change that the follower returned last. So once that is sent, the client may continue after it.
+#[derive(Clone, Debug, Default)]
+pub struct Passed(Arc<Mutex<Option<LogPosition>>>);
+
+impl Passed {
+    /// Takes the position, if the follower passed further events since the last call.
+    pub(crate) fn take(&self) -> Option<LogPosition> {
+        self.position().take()
+    }
+
+    fn position(&self) -> MutexGuard<'_, Option<LogPosition>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A follower of the changes.
 #[derive(Debug)]
 pub struct ChangeStream {
     database: Database,
-    ring: Arc<RwLock<Ring>>,
+    ring: Arc<RwLock<EventRing>>,
     heads: watch::Receiver<Option<LogPosition>>,
     sight: Sight,
     filter: Filter,
     position: LogPosition,
+    passed: Passed,
     /// Whether it has reached the head, so that further events happen while it follows.
     is_live: bool,
 }
@@ -253,12 +214,19 @@ impl ChangeStream {
                 }
                 changes
             };
-            if !changes.is_empty() {
+            let is_empty = changes.is_empty();
+            *self.passed.position() = is_empty.then_some(self.position);
+            if !is_empty {
                 return Ok(changes);
             }
             // Other tasks get time, even if many events are invisible.
             consume_budget().await;
         }
+    }
+
+    /// Returns the position that this follower passes, which changes while it follows.
+    pub(crate) fn passed(&self) -> Passed {
+        self.passed.clone()
     }
 
     /// Waits for a head other than the last one seen.
@@ -273,7 +241,7 @@ impl ChangeStream {
     /// connector's last event decides its visibility.
     fn in_ring(&self) -> Option<Vec<Arc<Event>>> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
-        let (events, are_all) = ring.after(self.position)?;
+        let (events, are_all) = ring.after(self.position, usize::from(BATCH))?;
         (are_all || self.is_live || self.filter.list.is_none()).then_some(events)
     }
 
@@ -306,122 +274,6 @@ impl ChangeStream {
                 }
                 Err(error) if error.code == Code::CursorExpired => return Err(error),
                 Err(_) => time::sleep(RETRY).await,
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use entity::Timestamp;
-    use proptest::{collection::vec, prelude::*};
-
-    use super::*;
-    use crate::domain::{
-        changes::{FieldChange, Value},
-        field::ChangedField,
-    };
-
-    /// Returns the event with a number in one of two histories, which are equal up to a number.
-    fn event(history: i64, shared: i64, number: i64) -> Event {
-        let mark = if number > shared { history } else { 0 };
-        Event {
-            position: LogPosition { number, mark },
-            personal_connector_id: String::new(),
-            organization: None,
-            before: None,
-            after: None,
-            fields: Vec::new(),
-            revision: 1,
-            actor: None,
-            actor_organization: None,
-            occurred_at: Timestamp(0),
-        }
-    }
-
-    #[test]
-    fn the_oldest_events_leave_the_ring() {
-        let mut ring = Ring::default();
-        assert_eq!(ring.after(event(0, 0, 0).position), None);
-        assert!(!ring.extend(Vec::new()));
-        ring.begin(event(0, 0, 1).position);
-        let most = i64::try_from(RING).unwrap();
-        let all = |from, to| (from..=to).map(|number| event(0, 0, number)).collect();
-        assert!(ring.extend(all(1, most)));
-        assert!(ring.extend(all(most, most + 10)));
-        assert_eq!(ring.events.len(), RING);
-        assert_eq!(ring.head(), Some(event(0, 0, most + 10).position));
-        assert_eq!(ring.after(event(0, 0, 9).position), None);
-        for number in [10, 11, most + 9] {
-            let (next, _) = ring.after(event(0, 0, number).position).unwrap();
-            assert_eq!(next[0].position.number, number + 1);
-            assert!(next.len() <= usize::from(BATCH));
-        }
-        let head = event(0, 0, most + 10).position;
-        assert_eq!(ring.after(head), Some((Vec::new(), true)));
-        assert_eq!(ring.after(event(0, 0, most + 11).position), None);
-        assert!(!ring.extend(all(most + 10, most + 10)), "nothing follows");
-    }
-
-    #[test]
-    fn long_events_leave_the_ring_sooner() {
-        let mut ring = Ring::default();
-        ring.begin(event(0, 0, 1).position);
-        let value = Value::new(ChangedField::Health, "x".repeat(1000));
-        let long = |number| Event {
-            fields: vec![
-                FieldChange {
-                    field: ChangedField::Health,
-                    before: Some(value.clone()),
-                    after: Some(value.clone()),
-                };
-                10
-            ],
-            ..event(0, 0, number)
-        };
-        let most = i64::try_from(RING).unwrap();
-        assert!(ring.extend((1..=most).map(long).collect()));
-        assert!(ring.events.len() < 1000, "{}", ring.events.len());
-        assert!(ring.bytes <= RING_BYTES);
-        let bytes: usize = ring.events.iter().map(|event| event.bytes()).sum();
-        assert_eq!(ring.bytes, bytes);
-        assert_eq!(ring.head(), Some(long(most).position));
-        let base = ring.base.unwrap();
-        assert_eq!(
-            ring.after(base).unwrap().0[0].position.number,
-            base.number + 1
-        );
-    }
-
-    proptest! {
-        /// Any history may be read, and the ring may start over anywhere.
-        #[test]
-        fn what_follows_a_position_is_of_its_history(
-            shared in 0..10_i64,
-            reads in vec((0..2_i64, 0..20_i64, 0..5_i64, any::<bool>()), 1..20),
-        ) {
-            let mut ring = Ring::default();
-            for (history, from, more, begins) in reads {
-                if begins || ring.head().is_none() {
-                    ring.begin(event(history, shared, from).position);
-                }
-                // The read starts at the head's number, over a connection to either history.
-                let head = ring.head().unwrap();
-                let read = (head.number..=head.number + more).map(|number| event(history, shared, number));
-                let extended = ring.extend(read.collect());
-                prop_assert_eq!(extended, more > 0 && event(history, shared, head.number).position == head);
-                for of in [0, 1] {
-                    for number in 0..40 {
-                        let position = event(of, shared, number).position;
-                        let Some((next, _)) = ring.after(position) else { continue };
-                        // They are consecutive, and belong to one history, which contains the position.
-                        let expected = |of| (1..).map(move |n| event(of, shared, number + n).position).take(next.len());
-                        let seen: Vec<_> = next.iter().map(|event| event.position).collect();
-                        let is_in = |of| event(of, shared,
-                            number).position == position && expected(of).eq(seen.iter().copied());
-                        prop_assert!(is_in(0) || is_in(1), "{:?} {:?}", position, seen);
-                    }
-                }
             }
         }
     }

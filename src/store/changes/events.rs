@@ -25,15 +25,11 @@ use crate::{
         cursor::LogPosition,
         listing::Record,
         order::End,
-        viewer::Sight,
     },
     error::{Code, Error, Result},
     store::{
-        catalog::{
-            Catalog, by_id,
-            filter::{any_of, stored},
-            in_sight, visible,
-        },
+        catalog::{Catalog, by_id, filter::any_of, visible},
+        changes::sides::{sides_listed, sides_seen},
         database::{
             row::{Cells, Row},
             sqlite_readers::Pace,
@@ -152,6 +148,23 @@ impl Catalog {
         one(rows.await?)
     }
 
+    /// Reads the state of the event log, and the highest number of a connector: at least as many as there are.
+    pub(in crate::store) async fn log_and_connectors(&self) -> Result<(Log, u64)> {
+        let seqs = personal_connector::Entity::find()
+            .select_only()
+            .expr(Func::max(personal_connector::Column::Seq.into_expr()))
+            .into_query();
+        let seqs = SimpleExpr::SubQuery(None, Box::new(seqs.into()));
+        let select = select_log().expr(seqs).into_query();
+        let rows = self.rows(&select, Pace::Brief, |row| {
+            let mut cells = row.cells(0);
+            let log = read_log(&mut cells)?;
+            let connectors = cells.next::<Option<i64>>()?.unwrap_or_default();
+            Ok((log, connectors.unsigned_abs()))
+        });
+        one(rows.await?)
+    }
+
     /// Reads the extent of the log and the marks of a place.
     pub(crate) async fn log_around(&self, place: Place) -> Result<(Log, PageMarks)> {
         // A number out of range, which no event has, has no end.
@@ -195,9 +208,10 @@ impl Catalog {
             .await
     }
 
-    /// Reads the changes since a position, with the connectors' states and without values of fields. None if the
-    /// position belongs to another history, or if an event has a word that this version does not know.
-    pub(in crate::store) async fn states_since(
+    /// Reads the changes from a position on, which is included, with the connectors' states and without values of
+    /// fields. None if the position belongs to another history, or if an event has a word that this version does not
+    /// know.
+    pub(in crate::store) async fn states_from(
         &self,
         since: LogPosition,
         log: Log,
@@ -222,13 +236,12 @@ impl Catalog {
             events => events?,
         };
         // The last pruned event is gone, but its mark is stored.
-        let since_is_here = if since.number == log.forgotten.number {
-            since == log.forgotten
-        } else {
-            !events.is_empty() && events.remove(0).position == since
-        };
-        let are_all = i64::try_from(events.len()) == Ok(log.state.number - since.number);
-        Ok((since_is_here && are_all).then_some(events))
+        if since == log.forgotten {
+            events.insert(0, Event::told_to_nobody(since));
+        }
+        let is_here = events.first().map(|event| event.position) == Some(since);
+        let are_all = i64::try_from(events.len()) == Ok(log.state.number - since.number + 1);
+        Ok((is_here && are_all).then_some(events))
     }
 
     /// Reads the visible events of a window in the page's direction, with one more than the page reads.
@@ -237,6 +250,12 @@ impl Catalog {
             .filter(Column::Number.gt(window.above))
             .filter(Column::Number.lte(window.to))
             .filter(sides_seen(self.sight(), &feed.filter));
+        if let Some(list) = &feed.filter.list {
+            select = select.filter(sides_listed(self.sight(), list));
+            if let Some(ids) = list.ids() {
+                select = select.filter(any_of(Column::PersonalConnectorId, ids));
+            }
+        }
         let mut number = Column::Number.into_simple_expr();
         if let Some(ids) = &feed.filter.personal_connector_id {
             select = select.filter(any_of(Column::PersonalConnectorId, ids));
@@ -257,31 +276,6 @@ impl Catalog {
         self.rows(&select, Pace::Brief, |row| known_or_told_to_nobody(row, 0))
             .await
     }
-}
-
-/// The condition that a viewer sees a side of an event that matches the filter, apart from ids.
-fn sides_seen(sight: &Sight, filter: &Filter) -> Condition {
-    let before = Columns {
-        r#type: Func::coalesce([
-            Column::TypeBefore.into_simple_expr(),
-            Column::Type.into_simple_expr(),
-        ])
-        .into(),
-        visibility: Column::VisibilityBefore,
-        created_by: Column::CreatedByBefore,
-        category: Column::CategoryBefore,
-        status: Column::StatusBefore,
-    };
-    let after = Columns {
-        r#type: Column::Type.into_simple_expr(),
-        visibility: Column::VisibilityAfter,
-        created_by: Column::CreatedByAfter,
-        category: Column::CategoryAfter,
-        status: Column::StatusAfter,
-    };
-    Condition::any()
-        .add(before.seen(sight, filter))
-        .add(after.seen(sight, filter))
 }
 
 /// Selects the input of [`read_log`]. All events above the last pruned one are stored, so the state's mark is that of
@@ -320,45 +314,6 @@ fn mark_of(number: Expr) -> SimpleExpr {
         .filter(Column::Number.into_expr().eq(number))
         .into_query();
     SimpleExpr::SubQuery(None, Box::new(mark.into()))
-}
-
-/// The columns of an event that describe the connector before or after the change.
-struct Columns {
-    r#type: SimpleExpr,
-    visibility: Column,
-    created_by: Column,
-    category: Column,
-    status: Column,
-}
-
-impl Columns {
-    /// The condition that the connector existed on this side, visible, and matching the filter.
-    fn seen(self, sight: &Sight, filter: &Filter) -> Condition {
-        let restrictions = [
-            filter
-                .r#type
-                .as_ref()
-                .map(|values| any_of(self.r#type, &stored(values))),
-            filter
-                .category
-                .as_ref()
-                .map(|values| any_of(self.category, &stored(values))),
-            filter
-                .status
-                .as_ref()
-                .map(|values| any_of(self.status, &stored(values))),
-        ];
-        let seen = Condition::all()
-            .add(self.visibility.is_not_null())
-            .add(in_sight(
-                sight,
-                [self.visibility, Column::OrganizationId, self.created_by],
-            ));
-        restrictions
-            .into_iter()
-            .flatten()
-            .fold(seen, Condition::add)
-    }
 }
 
 /// Selects the last events that raised a connector above a revision, latest first. A change of `health` and `tools`

@@ -2,4 +2,5 @@
 
 pub(in crate::store) mod change_follower;
 pub(in crate::store) mod events;
+mod sides;
 pub(in crate::store) mod state_poll;

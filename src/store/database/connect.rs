@@ -36,6 +36,7 @@ use crate::{
             catalogue_version::VersionTracker,
             check_counters::CheckCounters,
             count_cache::{CountCache, LISTS_BY_ORGANIZATION},
+            recent_states::RecentStates,
             statement_texts::StatementTexts,
             vocabulary::Vocabulary,
         },
@@ -63,6 +64,7 @@ pub struct Database {
     pub(in crate::store) totals: Arc<CountCache<u64>>,
     pub(in crate::store) groups: Arc<CountCache<Groups>>,
     pub(in crate::store) organizations: Arc<CountCache<Organizations>>,
+    pub(in crate::store) recent_states: Arc<RecentStates>,
     pub(in crate::store) check_counters: Arc<CheckCounters>,
     pub(in crate::store) vocabulary: Vocabulary,
 }
@@ -117,6 +119,7 @@ impl Database {
             totals: Arc::default(),
             groups: Arc::default(),
             organizations: Arc::new(CountCache::of(LISTS_BY_ORGANIZATION)),
+            recent_states: Arc::default(),
             check_counters: Arc::default(),
             vocabulary: Vocabulary::default(),
         })

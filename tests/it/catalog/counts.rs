@@ -23,6 +23,9 @@ const COUNTED: &str = "query($filter: PersonalConnectorFilter) {
 const FACETED: &str = "query($filter: PersonalConnectorFilter) {
     personalConnectors(filter: $filter) { totalCount facets { category { count } } }
 }";
+const BY_ORGANIZATION: &str = "query($filter: PersonalConnectorFilter) {
+    personalConnectors(filter: $filter) { totalCount facets { organizationId { value count } organizationsLeftOut } }
+}";
 
 /// The time of [`after`] in a filter.
 fn time(seconds: i64) -> String {
@@ -212,26 +215,111 @@ on_both! {
         assert_eq!(count(&server, &own, FACETED, json!({})).await.1, 1);
     }
 
+    /// In a large catalogue, a thousand changes are followed. A small list is counted in less time than that.
     async fn more_changes_than_are_worth_it_are_counted_anew(server: Server) {
-        let many = |from: usize| {
-            (from..from + 500)
-                .map(|i| official(&format!("m{i}"), &format!("M {i}")))
-                .collect::<Vec<_>>()
+        let insert = async |name: &str, count: usize| {
+            let row = |i| official(&format!("{name}{i}"), &format!("{name} {i}"));
+            server.insert((0..count).map(row).collect()).await;
         };
-        let (before, _) = count(&server, "", COUNTED, json!({})).await;
-        server.insert(many(0)).await;
-        server.insert(many(500)).await;
-        assert_eq!(
-            count(&server, "", COUNTED, json!({})).await,
-            (before + 1000, 0)
-        );
-        server.insert(many(1000)).await;
-        server.insert(many(1500)).await;
-        server.insert(vec![official("a", "A")]).await;
-        assert_eq!(
-            count(&server, "", COUNTED, json!({})).await,
-            (before + 2001, 1)
-        );
+        let one = json!({ "id": ["pcon_jira"] });
+        let counts = async || {
+            let all = count(&server, "", COUNTED, json!({})).await;
+            (all, count(&server, "", COUNTED, one.clone()).await)
+        };
+        let ((before, _), _) = counts().await;
+        insert("small", 500).await;
+        assert_eq!(counts().await, ((before + 500, 1), (1, 1)));
+        for part in 0..9 {
+            insert(&format!("large{part}"), 1000).await;
+        }
+        counts().await;
+        insert("few", 100).await;
+        assert_eq!(counts().await, ((before + 9600, 0), (1, 0)), "the first list reads the changes");
+        insert("more", 100).await;
+        assert_eq!(count(&server, "", COUNTED, one.clone()).await, (1, 1));
+        assert_eq!(counts().await, ((before + 9700, 0), (1, 0)));
+        insert("many", 1000).await;
+        assert_eq!(counts().await, ((before + 10_700, 0), (1, 1)));
+        insert("too many", 1001).await;
+        assert_eq!(counts().await, ((before + 11_701, 1), (1, 1)));
+    }
+
+    /// All lists of a state share the changes since the one before.
+    async fn changes_are_read_once_for_all_lists(server: Server) {
+        let own = server.token("ann@acme", WRITE);
+        let counts = async || {
+            let mut reads = 0;
+            for token in ["", &own] {
+                for filter in [json!({}), json!({ "status": "ACTIVE" }), json!({ "createdBy": "ann" })] {
+                    for query in [COUNTED, FACETED, BY_ORGANIZATION] {
+                        count(&server, token, query, filter.clone()).await;
+                        let statements = server.reads.lock().unwrap();
+                        let of_changes = statements.iter().filter(|read| read.sql.contains("category_before"));
+                        reads += of_changes.count();
+                    }
+                }
+            }
+            reads
+        };
+        assert_eq!(counts().await, 0);
+        let wiki = server.create(&own, "Wiki", "PRIVATE").await;
+        server.create(&own, "Notes", "ORGANIZATION").await;
+        assert_eq!(counts().await, 1);
+        assert_eq!(counts().await, 0);
+        server.mutate(&own, DELETE, json!({ "id": wiki })).await;
+        assert_eq!(counts().await, 1);
+    }
+
+    async fn organizations_follow_the_changes(server: Server) {
+        let (own, root) = (server.token("ann@acme", WRITE), server.token("root", &["catalog:admin"]));
+        let counts = async |most: usize| {
+            let mut facets = Vec::new();
+            for token in ["", &own, &root] {
+                for filter in [json!({}), json!({ "organizationId": ["acme", null], "type": "CUSTOM" })] {
+                    let (_, counted) = count(&server, token, BY_ORGANIZATION, filter.clone()).await;
+                    assert!(counted <= most, "{counted}: {filter}");
+                    let data = server.fresh(token, BY_ORGANIZATION, json!({ "filter": filter })).await;
+                    facets.push(data["personalConnectors"]["facets"].clone());
+                }
+            }
+            facets
+        };
+        server.insert(vec![custom("p1", "One", "eve@other", Private)]).await;
+        let before = counts(2).await;
+        assert_eq!(counts(0).await, before);
+        let wiki = server.create(&own, "Wiki", "ORGANIZATION").await;
+        let created = counts(0).await;
+        let other = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
+        let anew = async |token: &str| {
+            let data = other.fresh(token, BY_ORGANIZATION, json!({ "filter": {} })).await;
+            data["personalConnectors"]["facets"].clone()
+        };
+        let counted = [anew("").await, anew(&own).await, anew(&root).await];
+        assert_eq!([&created[0], &created[2], &created[4]], counted.each_ref());
+        let of = |facets: &Value| facets["organizationId"].clone();
+        assert_eq!(of(&created[0]), of(&before[0]), "others do not see the organization");
+        assert_eq!(of(&created[2])[0], json!({ "value": "acme", "count": 1 }));
+        // Equal groups are ordered by id, and empty ones are gone.
+        let names = |facets: &Value| -> Vec<Value> {
+            let facets = facets["organizationId"].as_array().unwrap().iter();
+            facets.map(|facet| facet["value"].clone()).collect()
+        };
+        assert_eq!(names(&created[4]), [json!("acme"), json!("other"), Value::Null]);
+        server.mutate(&own, DELETE, json!({ "id": wiki })).await;
+        assert_eq!(counts(0).await, before);
+
+        // A hundred organizations are counted separately, and no more.
+        let rows = (0..100).map(|i| {
+            custom(&format!("o{i}"), &format!("O {i}"), &format!("ann@org{i}"), Private)
+        });
+        server.insert(rows.collect()).await;
+        let facets = counts(2).await;
+        assert_eq!((&facets[4]["organizationsLeftOut"], facets[4]["organizationId"].as_array().unwrap().len()),
+            (&json!(1), 101));
+        assert_eq!(facets[4], anew(&root).await);
+        server.insert(vec![custom("p2", "Two", "eve@other", Private)]).await;
+        assert_eq!(count(&server, &root, BY_ORGANIZATION, json!({})).await.1, 1);
+        assert_eq!(counts(2).await[4], anew(&root).await);
     }
 
     /// A check may change a list by its time alone, without a new state of the catalogue.
