@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use async_graphql::{
@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answer_budget::AnswerBudget,
     commands,
-    domain::viewer::Viewer,
+    domain::{cursor, viewer::Viewer},
     error::Error,
-    store::{Catalog, ChangeFollower},
+    store::{Catalog, ChangeFollower, Passed},
 };
 
 /// Locates an error of a value at its field, with its path.
@@ -136,6 +136,7 @@ impl Turn {
 pub struct EventIds {
     last: Option<Arc<str>>,
     current: Arc<Mutex<Option<String>>>,
+    passed: Arc<OnceLock<Passed>>,
 }
 
 impl EventIds {
@@ -144,6 +145,7 @@ impl EventIds {
         Self {
             last,
             current: Arc::default(),
+            passed: Arc::default(),
         }
     }
 
@@ -159,6 +161,17 @@ impl EventIds {
     /// Takes the id of the last event.
     pub(crate) fn take(&self) -> Option<String> {
         self.current().take()
+    }
+
+    /// Sets the position that the subscription passes without an event.
+    pub(super) fn follow(&self, passed: Passed) {
+        let _ = self.passed.set(passed);
+    }
+
+    /// Takes an id to continue after without an event, if the subscription passed further changes. Call this only after
+    /// all events are sent.
+    pub(crate) fn take_passed(&self) -> Option<String> {
+        Some(cursor::of_changes(self.passed.get()?.take()?))
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<String>> {

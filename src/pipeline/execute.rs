@@ -147,7 +147,13 @@ impl Pipeline {
         prepared: Prepared,
         unsubscribed: &CancellationToken,
         turn: &Turn,
-    ) -> Result<impl Stream<Item = (AnswerText, Option<String>)> + use<>, Refused> {
+    ) -> Result<
+        (
+            impl Stream<Item = (AnswerText, Option<String>)> + use<>,
+            EventIds,
+        ),
+        Refused,
+    > {
         self.validate(caller, &prepared).await?;
         let subscribed = subscribed(&prepared).map_err(|refused| refused.costing(prepared.cost))?;
         let Subscribed {
@@ -166,7 +172,8 @@ impl Pipeline {
         });
         let record = caller.record.clone();
         let answers = self.schema.execute_stream(request);
-        Ok(answers.map(move |mut response| {
+        let passed = event_ids.clone();
+        let answers = answers.map(move |mut response| {
             let id = event_ids.take();
             if let Err(error) = budget.check() {
                 return (of_error(error, &budget, &record), id);
@@ -176,7 +183,8 @@ impl Pipeline {
             let text = encoded(response, &budget);
             let text = text.unwrap_or_else(|error| of_error(error, &budget, &record));
             (text, id)
-        }))
+        });
+        Ok((answers, passed))
     }
 
     /// Validates the document as it was sent.

@@ -35,11 +35,16 @@ use super::{Caller, Pipeline, prepare::Prepared, refused::Refused};
 /// The longest time that a reader may stall.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The time without an event after which a subscription says how far it is.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// A message of an operation.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A response as JSON, and the id of its event.
     Next(AnswerText, Option<String>),
+    /// The id of no event: the client may continue after it.
+    Passed(String),
     /// A list of errors as JSON. Nothing was executed.
     Refused(String),
     /// The operation ended.
@@ -212,10 +217,19 @@ impl Run {
                 drop(permit);
                 match subscribed {
                     Err(refused) => refused,
-                    Ok(mut answers) => {
+                    Ok((mut answers, ids)) => {
                         // Each event takes a turn.
                         drop(self.turn.pass_on());
-                        while let Some((answer, id)) = self.waiting(answers.next()).await? {
+                        loop {
+                            let Ok(next) = self.waiting(timeout(QUIET, answers.next())).await?
+                            else {
+                                // All earlier events are sent, so the position is not beyond one.
+                                if let Some(id) = ids.take_passed() {
+                                    self.send(Message::Passed(id)).await?;
+                                }
+                                continue;
+                            };
+                            let Some((answer, id)) = next else { break };
                             self.send(Message::Next(answer, id)).await?;
                         }
                         let end = if self.unsubscribed.is_cancelled() {

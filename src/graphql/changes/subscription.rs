@@ -64,6 +64,7 @@ impl ChangesSubscription {
         };
         let sight = request.catalog.sight().clone();
         let follower = request.changes.follow(sight, after, filter).await?;
+        request.event_ids.follow(follower.passed());
         let until = request.unsubscribed.clone().cancelled_owned();
         let events = changes(follower, request.turn.clone(), request.event_ids.clone());
         Ok(events.take_until(until))

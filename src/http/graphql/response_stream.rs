@@ -78,9 +78,14 @@ impl StreamType {
         }
     }
 
-    fn keep_alive(self) -> String {
+    /// Encodes a message without an event. An id alone replaces the last one of the client (WHATWG HTML, section
+    /// 9.2.6).
+    fn keep_alive(self, id: Option<&str>) -> String {
         match self {
-            Self::Events => ":\n\n".to_owned(),
+            Self::Events => {
+                let id = id.map_or(String::new(), |id| format!("id: {id}\n"));
+                format!(":\n{id}\n")
+            }
             Self::Multipart => part("{}"),
         }
     }
@@ -165,12 +170,15 @@ fn texts(
                 (stream_type.failed(&errors.to_string()), None)
             };
             let next = match timeout(KEEP_ALIVE, source.next()).await {
-                Err(_) => (stream_type.keep_alive(), Some(source)),
+                Err(_) => (stream_type.keep_alive(None), Some(source)),
                 Ok(Ok(None)) => return None,
                 Ok(Ok(Some(Message::Next(answer, id)))) => {
                     let text = stream_type.next(answer.as_str(), id.as_deref());
                     source.sent = answer.into_share();
                     (text, Some(source))
+                }
+                Ok(Ok(Some(Message::Passed(id)))) => {
+                    (stream_type.keep_alive(Some(&id)), Some(source))
                 }
                 Ok(Ok(Some(Message::Refused(errors)))) => {
                     let refused = stream_type.next(&format!(r#"{{"errors":{errors}}}"#), None);

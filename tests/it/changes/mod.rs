@@ -8,6 +8,7 @@ mod histories;
 mod history;
 mod lists;
 mod multipart;
+mod progress;
 mod records;
 mod resuming;
 mod sockets;

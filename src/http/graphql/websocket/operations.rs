@@ -293,6 +293,11 @@ impl<'a> Operations<'a> {
                 share = answer.into_share();
                 text
             }
+            // The protocol has no other message with a payload that clients may ignore.
+            Message::Passed(cursor) => {
+                let id = &self.running[index].id;
+                json!({ "type": "ping", "payload": { "id": id, "cursor": cursor } }).to_string()
+            }
             Message::Refused(errors) => {
                 let Running { id, .. } = self.running.swap_remove(index);
                 refused(&id, &errors)

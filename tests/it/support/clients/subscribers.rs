@@ -86,8 +86,18 @@ impl Socket {
             .await;
     }
 
-    /// Returns the next message.
+    /// Returns the next message, apart from positions without a change.
     pub async fn next(&mut self) -> Value {
+        loop {
+            let message = self.message().await;
+            if message["type"] != "ping" {
+                return message;
+            }
+        }
+    }
+
+    /// Returns the next message of any type.
+    pub async fn message(&mut self) -> Value {
         loop {
             let message = timeout(LONG, self.0.next()).await.unwrap();
             match message.unwrap().unwrap() {
@@ -111,7 +121,10 @@ impl Socket {
         let mut before = Vec::new();
         loop {
             match timeout(LONG, self.0.next()).await.unwrap() {
-                Some(Ok(Message::Text(text))) => before.push(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Text(text))) => {
+                    let message: Value = serde_json::from_str(&text).unwrap();
+                    before.extend(Some(message).filter(|message| message["type"] != "ping"));
+                }
                 Some(Ok(Message::Ping(_))) => {}
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return (frame.code.into(), frame.reason.to_string(), before);
@@ -164,17 +177,25 @@ impl Events {
     /// Returns the next event's name and data; none at the end.
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
+            let event = self.block().await?;
+            // The comment is a keepalive.
+            if event.starts_with(':') {
+                continue;
+            }
+            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+            let data = field("data:").unwrap_or_default().trim();
+            let data = serde_json::from_str(data).unwrap_or_default();
+            return Some((field("event:").unwrap().trim().to_owned(), data));
+        }
+    }
+
+    /// Returns the next lines up to an empty one: an event, or a keepalive.
+    pub async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
                 self.text = rest;
-                // The comment is a keepalive.
-                if event.starts_with(':') {
-                    continue;
-                }
-                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
-                let data = field("data:").unwrap_or_default().trim();
-                let data = serde_json::from_str(data).unwrap_or_default();
-                return Some((field("event:").unwrap().trim().to_owned(), data));
+                return Some(block);
             }
             let chunk = timeout(LONG, self.response.chunk()).await.unwrap();
             let chunk = chunk.ok()??;
