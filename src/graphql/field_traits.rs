@@ -35,8 +35,10 @@ pub(crate) enum Items {
     OfConnection,
     /// The number in the argument `first` or `last`.
     Page,
-    /// The number of items in the argument `ids`, or in the field `ids` of the argument `input`.
+    /// The number of items in the argument `ids`.
     Ids,
+    /// The number of items in the field `ids` of the argument `input`, each a connector to change.
+    Changed,
     AtMost(u64),
 }
 
@@ -142,7 +144,8 @@ const FACET: Fields = &[("count", PLAIN), ("name", PLAIN), ("value", PLAIN)];
 /// The types of the schema, with their fields.
 #[rustfmt::skip]
 const TABLE: &[(&str, Fields)] = &[
-    ("BulkResult", &[("personalConnector", PLAIN), ("personalConnectorId", PLAIN), ("userErrors", FEW)]),
+    ("BulkResult", &[("outcome", PLAIN), ("personalConnector", PLAIN), ("personalConnectorId", PLAIN),
+        ("userErrors", FEW)]),
     ("CheckConnectorPayload", &[("changesCursor", PLAIN), ("inspection", PLAIN), ("personalConnector", PLAIN),
         ("userErrors", FEW)]),
     ("CheckConnectorsPayload", &[("changesCursor", PLAIN), ("results", OF_CONNECTION), ("userErrors", FEW)]),
@@ -259,15 +262,15 @@ const TABLE: &[(&str, Fields)] = &[
     ("McpToolEdge", &[("cursor", PLAIN), ("node", PLAIN)]),
     ("Mutation", &[
         ("checkConnector", PLAIN),
-        ("checkConnectors", PLAIN.has(Items::Ids)),
+        ("checkConnectors", PLAIN.has(Items::Changed)),
         ("createCustomConnector", PLAIN),
         ("deleteCustomConnector", PLAIN),
-        ("deleteCustomConnectors", PLAIN.has(Items::Ids)),
+        ("deleteCustomConnectors", PLAIN.has(Items::Changed)),
         ("importConnectors", PLAIN.weighs(IMPORT)),
         ("inspectServer", PLAIN),
         ("setConnectorStatus", PLAIN),
-        ("setConnectorStatuses", PLAIN.has(Items::Ids)),
-        ("updateCatalogConnectors", PLAIN.has(Items::Ids)),
+        ("setConnectorStatuses", PLAIN.has(Items::Changed)),
+        ("updateCatalogConnectors", PLAIN.has(Items::Changed)),
         ("updateCustomConnector", PLAIN),
     ]),
     ("Node", &[("id", PLAIN)]),

@@ -39,6 +39,8 @@ pub struct Cost {
     /// The values of arguments with variables expanded, once for each item that a list may have. Each [`STRING_BYTES`]
     /// of a string count as one more.
     pub(crate) values: u64,
+    /// The ids in the inputs of mutations of many connectors, repeated ones included.
+    changed: u64,
     /// The levels of nested selection sets, including those of fragments.
     nesting: u64,
     /// Searches, counts and reads of the log. Each concerns the whole catalogue, for any number of items on a page.
@@ -80,7 +82,7 @@ impl Cost {
             .collect()
     }
 
-    fn against(&self, limits: OperationLimits) -> [(&'static str, &'static str, u64, u64); 6] {
+    fn against(&self, limits: OperationLimits) -> [(&'static str, &'static str, u64, u64); 7] {
         [
             ("depth", "levels", self.depth, limits.max_depth),
             ("fields", "fields", self.fields, limits.max_fields),
@@ -102,6 +104,12 @@ impl Cost {
                 "values of arguments with variables and fragments written out",
                 self.values,
                 limits.max_values,
+            ),
+            (
+                "changedConnectors",
+                "ids in all its mutations of many connectors",
+                self.changed,
+                CHANGED,
             ),
         ]
     }
@@ -125,6 +133,7 @@ impl Cost {
             directives: self.directives.saturating_add(other.directives),
             size: self.size.saturating_add(other.size),
             values: self.values.saturating_add(other.values),
+            changed: self.changed.saturating_add(other.changed),
             nesting: self.nesting.max(other.nesting),
             visits: self.visits.saturating_add(other.visits),
             pages: self.pages.saturating_add(other.pages),
@@ -182,6 +191,7 @@ pub(super) fn cost(document: &ExecutableDocument, Sizes(sizes): &Sizes) -> Resul
             directives: most(dearest.directives, own.directives),
             size: dearest.size.saturating_add(own.size),
             values: most(dearest.values, own.values),
+            changed: most(dearest.changed, own.changed),
             nesting: most(dearest.nesting, own.nesting),
             visits: most(dearest.visits, own.visits),
             pages: most(dearest.pages, own.pages),
@@ -276,6 +286,10 @@ const IDS: &str = "ids";
 /// events. A page reads only some rows by an index.
 const VISIT: u64 = 200;
 
+/// The most ids in all mutations of many connectors of an operation. Each may write an event, and such a mutation takes
+/// a hundred.
+const CHANGED: u64 = 500;
+
 /// The number of conditions that one visit of the rows tests.
 const TOGETHER: u64 = 10;
 
@@ -350,6 +364,11 @@ impl<'a> CostVisitor<'a> {
         let own = Cost {
             depth: selected.depth.saturating_add(1),
             fields: 1,
+            changed: if traits.items == Items::Changed {
+                items
+            } else {
+                0
+            },
             complexity: 1 + traits.weight + self.search_weight(field, traits.search_weight),
             aliases: u64::from(field.alias.is_some()),
             visits: self.visits(field, traits.visits, conditions),
@@ -378,11 +397,8 @@ impl<'a> CostVisitor<'a> {
                 .filter_map(argument)
                 .find_map(|size| self.number(size))
                 .unwrap_or(PAGE_DEFAULT),
-            Items::Ids => {
-                let ids = argument("ids").map(|ids| self.length(ids));
-                let of_input = || argument("input").map_or(1, |input| self.ids(input));
-                ids.unwrap_or_else(of_input)
-            }
+            Items::Ids => argument("ids").map_or(1, |ids| self.length(ids)),
+            Items::Changed => argument("input").map_or(1, |input| self.ids(input)),
             Items::AtMost(most) => most,
         }
     }

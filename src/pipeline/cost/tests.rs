@@ -139,6 +139,7 @@ fn counts_what_fragments_bring() {
         directives: 6,
         size: 15,
         values: 0,
+        changed: 0,
         nesting: 5,
         visits: 0,
         pages: 0,
@@ -302,4 +303,42 @@ fn refuses_circles_and_what_is_too_much() {
         let message = cost_of(&document, json!({})).unwrap_err().message;
         assert!(message.contains(expected), "{message}: {document:.80}");
     }
+}
+
+#[test]
+fn mutations_of_many_are_bounded_together() {
+    let mutations = |count: usize, input: &str| {
+        let fields = [
+            "setConnectorStatuses",
+            "deleteCustomConnectors",
+            "updateCatalogConnectors",
+            "checkConnectors",
+        ];
+        let aliased = (0..count).zip(fields.into_iter().cycle());
+        let fields: Vec<_> = aliased
+            .map(|(i, field)| format!("a{i}: {field}(input: {input}) {{ userErrors {{ code }} }}"))
+            .collect();
+        fields.join(" ")
+    };
+    let ids = |count: usize| vec!["pcon_a"; count];
+    let variables = |count: usize| json!({ "ids": ids(count), "input": { "ids": ids(count) } });
+    for input in ["$input", "{ids: $ids}"] {
+        let head = "mutation($ids: [ID!]!, $input: I!)";
+        let spread = format!(
+            "{head} {{ ...F }} fragment F on Mutation {{ {} }}",
+            mutations(5, input)
+        );
+        for document in [format!("{head} {{ {} }}", mutations(5, input)), spread] {
+            let cost = cost_of(&document, variables(100)).unwrap();
+            assert_eq!(cost.changed, CHANGED, "{document}");
+            let error = cost_of(&document, variables(101)).unwrap_err();
+            assert_eq!(error.code, Code::LimitExceeded);
+            assert_eq!(
+                error.to_string(),
+                "an operation must have at most 500 ids in all its mutations of many connectors: this one has 505"
+            );
+        }
+    }
+    let read = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    assert_eq!(cost_of(read, variables(100)).unwrap().changed, 0);
 }

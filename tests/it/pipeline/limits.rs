@@ -117,6 +117,7 @@ async fn what_an_operation_costs_is_told_when_asked() {
             "complexity": { "requested": complexity, "limit": 50 },
             "aliases": { "requested": 0, "limit": 100 },
             "directives": { "requested": 0, "limit": 100 },
+            "changedConnectors": { "requested": 0, "limit": 500 },
         })
     };
     for (query, header, status, code, mut expected) in [
