@@ -13,6 +13,7 @@ use super::{
     tokens::Tokens,
     values::{Scopes, boolean, category, lifetime, migration, principal, scopes, visibility},
 };
+use crate::domain::{connector::IMPORTED, field::word};
 
 /// A catalogue of MCP personal connectors behind GraphQL.
 ///
@@ -152,7 +153,7 @@ pub struct Import {
         long,
         env = "CONNECTORS_VISIBILITY",
         value_name = "VISIBILITY",
-        default_value = "organization",
+        default_value = word(IMPORTED),
         value_parser = visibility
     )]
     pub visibility: ConnectorVisibility,

@@ -27,6 +27,9 @@ use super::{
     field_values::{self, Name},
 };
 
+/// The visibility of imported custom connectors without one. Exports leave it out.
+pub const IMPORTED: ConnectorVisibility = ConnectorVisibility::Organization;
+
 /// A connector's descriptive fields, those of [`Part::Details`](super::field::Part::Details). The limits apply to
 /// [`Details`]; a [`Draft`] may have any text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

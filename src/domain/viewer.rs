@@ -154,6 +154,10 @@ pub enum Denial {
     NotYours,
     /// The connector is visible, but not custom.
     NotCustom,
+    /// The connector is visible, but custom.
+    IsCustom,
+    /// The connector is visible, but connectors of its type need this scope.
+    ScopeOfType(&'static str),
     /// A connector without an organization is PRIVATE.
     NoOrganization,
     /// The viewer has the most custom connectors allowed.
@@ -266,16 +270,20 @@ impl Viewer {
                 )
             }
             Action::SetStatus(target) => {
-                self.decide(Action::SetStatuses)?;
                 let user = self.signed_in()?;
-                if target.r#type == ConnectorType::Custom && user.writes() {
+                let is_custom = target.r#type == ConnectorType::Custom;
+                let (has_scope, scope) = if is_custom {
+                    (user.writes(), WRITE)
+                } else {
+                    (user.has(CATALOG_ADMIN), CATALOG_ADMIN)
+                };
+                (self.decide(Action::SetStatuses)).map_err(|_| Denial::Scope(scope))?;
+                self.decide(Action::See(target))?;
+                allow_if(has_scope, Denial::ScopeOfType(scope))?;
+                if is_custom {
                     user.changes(target, &self.sight())
                 } else {
-                    self.decide(Action::See(target))?;
-                    allow_if(
-                        target.r#type != ConnectorType::Custom && user.has(CATALOG_ADMIN),
-                        Denial::NotYours,
-                    )
+                    Ok(())
                 }
             }
             Action::Check(target) => {
@@ -294,7 +302,7 @@ impl Viewer {
             Action::Curate(target) => {
                 self.decide(Action::CurateAny)?;
                 self.decide(Action::See(target))?;
-                allow_if(target.r#type != ConnectorType::Custom, Denial::NotYours)
+                allow_if(target.r#type != ConnectorType::Custom, Denial::IsCustom)
             }
             Action::Import | Action::CurateAny => {
                 let user = self.signed_in()?;
@@ -498,6 +506,8 @@ mod tests {
             Err(Denial::Hidden) => "hidden",
             Err(Denial::NotYours) => "no",
             Err(Denial::NotCustom) => "type",
+            Err(Denial::IsCustom) => "custom",
+            Err(Denial::ScopeOfType(_)) => "scope*",
             Err(Denial::NoOrganization) => "org",
             Err(Denial::LimitReached) => "limit",
         };

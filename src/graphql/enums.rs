@@ -2,7 +2,10 @@
 
 use async_graphql::{Enum, resolver_utils::EnumType};
 
-use crate::domain::viewer::Denial;
+use crate::{
+    commands::connector::Others,
+    domain::viewer::{CATALOG_ADMIN, Denial},
+};
 
 use super::list::List;
 
@@ -63,10 +66,11 @@ pub(in crate::graphql) enum ConnectorStatus {
 }
 
 /// The protocol of an MCP server. Open to additions.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[derive(Enum, Clone, Copy, Default, PartialEq, Eq)]
 #[graphql(remote = "entity::ServerType")]
 pub(in crate::graphql) enum ServerType {
     /// MCP's HTTP transports. Published as `http`.
+    #[default]
     Http,
     /// A WebSocket. Published as `websocket`.
     Websocket,
@@ -75,10 +79,11 @@ pub(in crate::graphql) enum ServerType {
 }
 
 /// The users who see a connector. Open to additions.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[derive(Enum, Clone, Copy, Default, PartialEq, Eq)]
 #[graphql(remote = "entity::ConnectorVisibility")]
 pub(in crate::graphql) enum ConnectorVisibility {
     /// Its creator, and administrators of the organization.
+    #[default]
     Private,
     /// All members of its organization.
     Organization,
@@ -141,12 +146,16 @@ pub(in crate::graphql) enum OrderDirection {
 pub(in crate::graphql) enum DenialReason {
     /// A bearer token is needed.
     LoginRequired,
-    /// The token lacks a scope.
+    /// The token lacks the scope `connectors:write` or `connectors:admin`.
     ScopeRequired,
-    /// The connector is another user's, or your scopes do not cover its type.
+    /// The token lacks the scope `catalog:admin`, which connectors that are not custom need.
+    CatalogScopeRequired,
+    /// The connector is another user's.
     InsufficientAccess,
     /// The connector is not custom.
     NotCustom,
+    /// The connector is custom: its own values are changed instead.
+    IsCustom,
     /// The connector belongs to no organization, so it is always PRIVATE.
     NoOrganization,
     /// You have the most custom connectors allowed.
@@ -157,9 +166,13 @@ impl From<Denial> for DenialReason {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Unauthenticated => Self::LoginRequired,
-            Denial::Scope(_) => Self::ScopeRequired,
+            Denial::Scope(CATALOG_ADMIN) | Denial::ScopeOfType(CATALOG_ADMIN) => {
+                Self::CatalogScopeRequired
+            }
+            Denial::Scope(_) | Denial::ScopeOfType(_) => Self::ScopeRequired,
             Denial::Hidden | Denial::NotYours => Self::InsufficientAccess,
             Denial::NotCustom => Self::NotCustom,
+            Denial::IsCustom => Self::IsCustom,
             Denial::NoOrganization => Self::NoOrganization,
             Denial::LimitReached => Self::LimitReached,
         }
@@ -202,11 +215,35 @@ pub(in crate::graphql) enum UserErrorCode {
     TooSoon,
 }
 
-/// The treatment of the other connectors when one cannot be changed. Open to additions.
+/// The result of a mutation for one of many connectors. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
+pub(in crate::graphql) enum BulkResultOutcome {
+    /// It is changed, deleted or queued, or it was so already.
+    Done,
+    /// It can be changed, but nothing is written with `validateOnly`.
+    Valid,
+    /// It cannot be changed: `userErrors` has the reason.
+    Failed,
+    /// It could be changed, but nothing is written, because another connector failed and the policy is `REJECT_ALL`.
+    NotWritten,
+}
+
+impl From<Others> for BulkResultOutcome {
+    fn from(others: Others) -> Self {
+        match others {
+            Others::Done => Self::Done,
+            Others::Valid => Self::Valid,
+            Others::NotWritten => Self::NotWritten,
+        }
+    }
+}
+
+/// The treatment of the other connectors when one cannot be changed. Open to additions.
+#[derive(Enum, Clone, Copy, Default, PartialEq, Eq)]
 #[graphql(remote = "crate::commands::connector::ErrorPolicy")]
 pub(in crate::graphql) enum BulkErrorPolicy {
     /// They are changed.
+    #[default]
     RejectFailed,
     /// They are not changed either.
     RejectAll,

@@ -7,6 +7,7 @@ use entity::{CategorySource, ConnectorType, ConnectorVisibility, personal_connec
 
 use crate::{
     domain::{
+        connector::IMPORTED,
         listing::{Filter, Listing},
         viewer::Sight,
     },
@@ -44,7 +45,7 @@ pub async fn export(
     };
     let assumed = Assumed {
         organization: organization.map(ToOwned::to_owned),
-        visibility: ConnectorVisibility::Organization,
+        visibility: IMPORTED,
     };
     let catalog = Catalog::snapshot(database.clone(), Sight::Everything);
     let mut listing = Listing::all_by_name(either, ROWS_A_STATEMENT);

@@ -58,11 +58,25 @@ pub(crate) struct Bulk {
     pub(crate) validate_only: bool,
 }
 
+/// The result of the connectors that can be changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// They are changed, or were so already.
+    #[default]
+    Done,
+    /// They are not changed, because the input was only checked.
+    Valid,
+    /// They are not changed, because of others.
+    NotWritten,
+}
+
 /// The result of a change of many connectors.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BulkOutcome {
     /// An outcome for each id, in the order of the input.
     pub(crate) results: Vec<(String, Outcome)>,
+    /// The result of the connectors without errors.
+    pub(crate) others: Others,
     /// The errors of the input as a whole.
     pub(crate) errors: Vec<UserError>,
     /// The position of the last change that was written, if there is one.
@@ -97,6 +111,7 @@ pub(crate) async fn bulk(context: &Context, viewer: &Viewer, input: Bulk) -> Res
         let position = tx.commit().await?;
         return Ok(BulkOutcome {
             results,
+            others: Others::Done,
             errors: Vec::new(),
             position,
         });
@@ -109,6 +124,11 @@ pub(crate) async fn bulk(context: &Context, viewer: &Viewer, input: Bulk) -> Res
     let rejected = is_rejected.then(|| UserError::new(UserErrorCode::Invalid, IDS, clause));
     Ok(BulkOutcome {
         results,
+        others: if is_rejected {
+            Others::NotWritten
+        } else {
+            Others::Valid
+        },
         errors: rejected.into_iter().collect(),
         position: None,
     })

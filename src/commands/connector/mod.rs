@@ -11,7 +11,7 @@ mod queue_checks;
 mod set_status;
 mod update;
 
-pub(crate) use bulk::{Bulk, BulkOutcome, Change as BulkChange, ErrorPolicy, bulk};
+pub(crate) use bulk::{Bulk, BulkOutcome, Change as BulkChange, ErrorPolicy, Others, bulk};
 pub(crate) use check::check;
 pub(crate) use create::{Create, create, create_verified};
 pub(crate) use delete::{Delete, delete};

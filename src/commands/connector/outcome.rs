@@ -46,6 +46,16 @@ pub(super) fn denied(denial: Denial, field: &'static str, not_yours: &str) -> Re
             field,
             "this mutation changes only custom connectors",
         )),
+        Denial::IsCustom => Ok(UserError::new(
+            UserErrorCode::Forbidden,
+            field,
+            "the connector is custom: change its own values by updateCustomConnector",
+        )),
+        Denial::ScopeOfType(scope) => Ok(UserError::new(
+            UserErrorCode::Forbidden,
+            field,
+            format!("connectors of this type need the scope {scope}"),
+        )),
         Denial::NotYours | Denial::NoOrganization | Denial::LimitReached => {
             Ok(UserError::new(UserErrorCode::Forbidden, field, not_yours))
         }

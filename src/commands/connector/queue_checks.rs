@@ -16,10 +16,10 @@ use crate::{
     },
     domain::{
         connector::Errors,
-        viewer::{Action, Viewer},
+        viewer::{Action, User, Viewer},
     },
     error::{Error, OPERATOR_ACTS, Result, UserError, UserErrorCode},
-    store::{CheckTimes, ownership},
+    store::{CheckTimes, ownership, retry},
 };
 
 /// The least time between a check and the next one on request.
@@ -50,19 +50,28 @@ pub(crate) async fn queue_checks(
         return Err(error.retrying_after(OPERATOR_ACTS));
     }
     (context.inspections).charge(user.organization.as_deref(), &user.id)?;
+    retry(|| queue(context, user, viewer, &ids)).await
+}
 
+/// Makes the servers due that may be checked, in a transaction.
+async fn queue(
+    context: &Context,
+    user: &User,
+    viewer: &Viewer,
+    ids: &[String],
+) -> Result<BulkOutcome> {
     let tx = begin(context, user).await?;
-    let found = tx.get(&viewer.sight(), &ids).await?.into_iter();
+    let found = tx.get(&viewer.sight(), ids).await?.into_iter();
     let mut found: HashMap<_, _> = found.map(|row| (row.id.clone(), row)).collect();
     let seqs: Vec<_> = found.values().map(|row| row.seq).collect();
     let times = tx.check_times(&seqs).await?;
     let (mut due, mut results) = (Vec::new(), Vec::with_capacity(ids.len()));
     for id in ids {
-        let refused = match found.get(&id) {
+        let refused = match found.get(id) {
             None => Some(hidden()?),
             Some(row) => error(viewer, row, times.get(&row.seq), tx.now())?,
         };
-        let mut outcome = match (refused, found.remove(&id)) {
+        let mut outcome = match (refused, found.remove(id)) {
             (None, Some(row)) => {
                 due.push(row.seq);
                 Outcome {
@@ -76,14 +85,13 @@ pub(crate) async fn queue_checks(
             },
         };
         of_ids(&mut outcome.errors);
-        results.push((id, outcome));
+        results.push((id.clone(), outcome));
     }
     tx.make_due(&due).await?;
     tx.commit().await?;
     Ok(BulkOutcome {
         results,
-        errors: Vec::new(),
-        position: None,
+        ..BulkOutcome::default()
     })
 }
 

@@ -11,14 +11,14 @@ use crate::{
         import::Imported,
     },
     domain::{
-        connector::{Curation, Patch, StatusChange},
+        connector::{Curation, IMPORTED, Patch, StatusChange},
         cursor,
         viewer::Viewer,
     },
     error::{self, Result},
     graphql::{
         enums::{
-            BulkErrorPolicy, CategorySource, ConnectorCategory, ConnectorStatus,
+            BulkErrorPolicy, BulkResultOutcome, CategorySource, ConnectorCategory, ConnectorStatus,
             ConnectorVisibility,
         },
         list::List,
@@ -40,7 +40,7 @@ pub(in crate::graphql) struct SetConnectorStatusesInput {
     /// A message for their users, up to 1,000 characters.
     status_message: MaybeUndefined<String>,
     /// The treatment of the others when one cannot be changed. Null means the default.
-    #[graphql(default_with = "Some(BulkErrorPolicy::RejectFailed)")]
+    #[graphql(default_with = "Some(BulkErrorPolicy::default())")]
     error_policy: Option<BulkErrorPolicy>,
     /// Only check the input: nothing is written. Null means the default.
     #[graphql(default_with = "Some(false)")]
@@ -53,7 +53,7 @@ pub(in crate::graphql) struct DeleteCustomConnectorsInput {
     /// The connectors, up to 100. An id that comes twice counts once.
     ids: Vec<ID>,
     /// The treatment of the others when one cannot be deleted. Null means the default.
-    #[graphql(default_with = "Some(BulkErrorPolicy::RejectFailed)")]
+    #[graphql(default_with = "Some(BulkErrorPolicy::default())")]
     error_policy: Option<BulkErrorPolicy>,
     /// Only check the input: nothing is written. Null means the default.
     #[graphql(default_with = "Some(false)")]
@@ -73,7 +73,7 @@ pub(in crate::graphql) struct UpdateCatalogConnectorsInput {
     /// A description, up to 2,000 characters.
     description: MaybeUndefined<String>,
     /// The treatment of the others when one cannot be changed. Null means the default.
-    #[graphql(default_with = "Some(BulkErrorPolicy::RejectFailed)")]
+    #[graphql(default_with = "Some(BulkErrorPolicy::default())")]
     error_policy: Option<BulkErrorPolicy>,
     /// Only check the input: nothing is written. Null means the default.
     #[graphql(default_with = "Some(false)")]
@@ -95,7 +95,7 @@ pub(in crate::graphql) struct ImportConnectorsInput {
     /// The organization of custom connectors without one.
     organization_id: Option<ID>,
     /// The visibility of custom connectors without one, as exports leave out `ORGANIZATION`. Null means the default.
-    #[graphql(default_with = "Some(ConnectorVisibility::Organization)")]
+    #[graphql(default_with = "Some(IMPORTED.into())")]
     visibility: Option<ConnectorVisibility>,
     /// The category of connectors without one, in place of the rules.
     category: Option<ConnectorCategory>,
@@ -112,11 +112,13 @@ pub(in crate::graphql) struct ImportConnectorsInput {
 pub(in crate::graphql) struct BulkResult {
     /// The connector's id, as the input has it.
     personal_connector_id: ID,
+    /// Whether the connector is changed, and why not.
+    outcome: BulkResultOutcome,
     /// The connector as it is now. Null with errors, unless a check is refused; after its deletion; and with
     /// `validateOnly`.
     personal_connector: Option<PersonalConnector>,
     /// The errors of this connector; empty if it has none. With `REJECT_ALL`, an error of another connector also keeps
-    /// this one as it was.
+    /// this one as it was: its `outcome` is `NOT_WRITTEN`.
     user_errors: List<UserError>,
 }
 
@@ -348,7 +350,7 @@ fn texts(ids: Vec<ID>) -> Vec<String> {
 }
 
 fn policy(given: Option<BulkErrorPolicy>) -> commands::connector::ErrorPolicy {
-    given.unwrap_or(BulkErrorPolicy::RejectFailed).into()
+    given.unwrap_or_default().into()
 }
 
 impl From<SetConnectorStatusesInput> for Bulk {
@@ -396,13 +398,10 @@ impl From<DeleteCustomConnectorsInput> for Bulk {
 
 impl From<ImportConnectorsInput> for commands::import::Import {
     fn from(input: ImportConnectorsInput) -> Self {
-        let visibility = input
-            .visibility
-            .unwrap_or(ConnectorVisibility::Organization);
         Self {
             content: input.content,
             organization: input.organization_id.map(|id| id.0),
-            visibility: visibility.into(),
+            visibility: input.visibility.map_or(IMPORTED, Into::into),
             category: input.category.map(Into::into),
             category_rules: input.category_rules,
             dry_run: input.dry_run.unwrap_or_default(),
@@ -413,6 +412,7 @@ impl From<ImportConnectorsInput> for commands::import::Import {
 /// The results, whose connectors share a loader, and the errors of the input.
 fn parts(outcome: BulkOutcome) -> (List<BulkResult>, List<UserError>, Option<String>) {
     let changes_cursor = outcome.position.map(cursor::of_changes);
+    let others = outcome.others.into();
     let mut models = Vec::new();
     let results: Vec<_> = outcome
         .results
@@ -428,6 +428,11 @@ fn parts(outcome: BulkOutcome) -> (List<BulkResult>, List<UserError>, Option<Str
         .into_iter()
         .map(|(id, has_connector, errors)| BulkResult {
             personal_connector_id: id.into(),
+            outcome: if errors.is_empty() {
+                others
+            } else {
+                BulkResultOutcome::Failed
+            },
             personal_connector: if has_connector {
                 connectors.next()
             } else {

@@ -175,12 +175,12 @@ pub(in crate::graphql) struct CreateCustomConnectorInput {
     /// server type is STDIO, which has none.
     server_url: Option<String>,
     /// The protocol of its MCP server. Null means the default.
-    #[graphql(default_with = "Some(ServerType::Http)")]
+    #[graphql(default_with = "Some(ServerType::default())")]
     server_type: Option<ServerType>,
     /// More about it: a JSON object, up to 16 KiB and 16 levels deep.
     metadata: Option<Json>,
     /// The visibility. Only administrators of the organization make connectors PUBLIC. Null means the default.
-    #[graphql(default_with = "Some(ConnectorVisibility::Private)")]
+    #[graphql(default_with = "Some(ConnectorVisibility::default())")]
     visibility: Option<ConnectorVisibility>,
     /// Makes a retry safe: within 24 hours the same key with the same input gives the connector that it made. 1 to 255
     /// characters of your choice.
@@ -346,13 +346,12 @@ impl From<CreateCustomConnectorInput> for commands::connector::Create {
             category: input.category.map(Into::into),
             version: input.version,
             server_url: input.server_url,
-            server_type: Some(input.server_type.unwrap_or(ServerType::Http).into()),
+            server_type: Some(input.server_type.unwrap_or_default().into()),
             metadata: input.metadata.map(|json| json.0),
         };
-        let visibility = input.visibility.unwrap_or(ConnectorVisibility::Private);
         Self {
             draft,
-            visibility: visibility.into(),
+            visibility: input.visibility.unwrap_or_default().into(),
             validate_only: input.validate_only.unwrap_or_default(),
             idempotency_key: input.idempotency_key,
         }

@@ -143,7 +143,7 @@ pub(in crate::graphql) struct CuratedField {
     /// The field: `DESCRIPTION`, `ICON_URL` or `CATEGORY`.
     field: PersonalConnectorField,
     /// The file's value as text, a category by its name; null if the file has none. A category may be one that the
-    /// import added.
+    /// import added. Everybody who sees the connector sees this value, so curation hides nothing that a file says.
     file_value: Option<Text<'static>>,
 }
 

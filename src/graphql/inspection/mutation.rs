@@ -18,7 +18,7 @@ pub(in crate::graphql) struct InspectServerInput {
     /// Its URL, as in a create.
     server_url: String,
     /// Its claimed protocol. Null means the default.
-    #[graphql(default_with = "Some(ServerType::Http)")]
+    #[graphql(default_with = "Some(ServerType::default())")]
     server_type: Option<ServerType>,
 }
 
@@ -67,7 +67,7 @@ impl From<InspectServerInput> for commands::inspection::Inspect {
     fn from(input: InspectServerInput) -> Self {
         Self {
             server_url: input.server_url,
-            server_type: input.server_type.unwrap_or(ServerType::Http).into(),
+            server_type: input.server_type.unwrap_or_default().into(),
         }
     }
 }

@@ -24,14 +24,20 @@ async fn send(server: &Server, token: &str, field: &str, input: Value) -> Value 
     let document = format!(
         "mutation($input: {input_type}!) {{ {field}(input: $input) {{
             {deleted} userErrors {{ {USER_ERROR} }}
-            results {{ personalConnectorId personalConnector {{ id status statusMessage revision }} userErrors {{ \
-            {USER_ERROR} }} }}
+            results {{ personalConnectorId outcome personalConnector {{ id status statusMessage revision }} userErrors \
+            {{ {USER_ERROR} }} }}
         }} }}"
     );
     let mut data = server
         .data(token, &document, json!({ "input": input }))
         .await;
     data[field].take()
+}
+
+/// Returns the outcomes of the results.
+fn outcomes(payload: &Value) -> Vec<&str> {
+    let results = payload["results"].as_array().unwrap().iter();
+    results.map(|result| text(&result["outcome"])).collect()
 }
 
 /// Returns the results as `ID: STATUS of the connector, errors`.
@@ -111,10 +117,16 @@ on_both! {
             (results(&checked), errors(&checked)),
             (expected("-").into(), vec![])
         );
+        let of = |others| [others, "FAILED", others, "FAILED", "FAILED", "FAILED", "FAILED"];
+        assert_eq!(outcomes(&checked), of("VALID"));
         let all = json!({ "errorPolicy": "REJECT_ALL" });
         let rejected = send(&server, &ann, STATUSES, with(input.clone(), all.clone())).await;
         assert_eq!(results(&rejected), expected("-"));
         assert_eq!(errors(&rejected), ["INVALID input.ids"]);
+        assert_eq!(outcomes(&rejected), of("NOT_WRITTEN"));
+        let both = with(all.clone(), json!({ "validateOnly": true }));
+        let both = send(&server, &ann, STATUSES, with(input.clone(), both)).await;
+        assert_eq!(both, rejected);
         assert_eq!(
             rejected["userErrors"][0]["message"],
             "Nothing was changed, because 5 of 7 connectors cannot be."
@@ -136,6 +148,7 @@ on_both! {
             (results(&done), errors(&done)),
             (expected("MAINTENANCE").into(), vec![])
         );
+        assert_eq!(outcomes(&done), of("DONE"));
         let fields = r#"["status","statusMessage"]"#;
         assert_eq!(
             events(&server, state).await,
@@ -265,9 +278,12 @@ on_both! {
             with(input.clone(), json!({ "validateOnly": true })),
             with(input.clone(), json!({ "errorPolicy": "REJECT_ALL" })),
         ] {
-            let checked = send(&server, &ann, DELETES, input).await;
+            let checked = send(&server, &ann, DELETES, input.clone()).await;
             assert_eq!(checked["deletedIds"], json!([]));
             assert_eq!(results(&checked)[2], "pcon_jira: - FORBIDDEN input.ids");
+            let rejects = input.get("errorPolicy").is_some();
+            let others = if rejects { "NOT_WRITTEN" } else { "VALID" };
+            assert_eq!(outcomes(&checked), [others, others, "FAILED"]);
         }
         assert_eq!(
             server
@@ -284,6 +300,7 @@ on_both! {
         let state = server.state().await;
         let done = send(&server, &boss, DELETES, input.clone()).await;
         assert_eq!(done["deletedIds"], json!([b, a]));
+        assert_eq!(outcomes(&done), ["DONE", "DONE", "FAILED"]);
         assert_eq!(
             results(&done),
             [

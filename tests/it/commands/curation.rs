@@ -274,6 +274,26 @@ on_both! {
         );
     }
 
+    /// A file's value is public, as its connector is. Curation hides nothing that the file says.
+    async fn who_sees_a_connector_sees_the_value_of_its_file(server: Server) {
+        let root = server.token("root", CATALOG);
+        let before = see(&server, "pcon_jira").await;
+        let change = json!({ "description": "Ours" });
+        let done = curated(&server, &root, "pcon_jira", change).await;
+        let file = json!([{ "field": "DESCRIPTION", "fileValue": before["description"] }]);
+        assert_eq!(done["curatedFields"], file);
+        let document = "query($id: ID!) {
+            personalConnector(id: $id) { curatedFields { field fileValue } }
+            personalConnectors(filter: { id: [$id] }) { nodes { curatedFields { field fileValue } } }
+        }";
+        let variables = json!({ "id": "pcon_jira" });
+        for token in [String::new(), server.token("eve@other", &[])] {
+            let data = server.data(&token, document, variables.clone()).await;
+            assert_eq!(data["personalConnector"]["curatedFields"], file);
+            assert_eq!(data["personalConnectors"]["nodes"][0]["curatedFields"], file);
+        }
+    }
+
     async fn many_are_curated_and_custom_ones_are_not(server: Server) {
         let (root, ann) = (
             server.token("root", CATALOG),

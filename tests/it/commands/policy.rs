@@ -152,7 +152,9 @@ fn expected(decision: Result<(), Denial>) -> &'static str {
         Err(Denial::Unauthenticated) => "UNAUTHENTICATED, top-level",
         Err(Denial::Scope(_)) => "FORBIDDEN, top-level",
         Err(Denial::Hidden) => "NOT_FOUND",
-        Err(Denial::NotYours | Denial::NotCustom) => "FORBIDDEN",
+        Err(Denial::NotYours | Denial::NotCustom | Denial::IsCustom | Denial::ScopeOfType(_)) => {
+            "FORBIDDEN"
+        }
         Err(Denial::NoOrganization) => "INVALID",
         Err(Denial::LimitReached) => "LIMIT_EXCEEDED",
     }
@@ -163,9 +165,13 @@ fn reasons(decision: Result<(), Denial>) -> Value {
     match decision {
         Ok(()) => json!([]),
         Err(Denial::Unauthenticated) => json!(["LOGIN_REQUIRED"]),
-        Err(Denial::Scope(_)) => json!(["SCOPE_REQUIRED"]),
+        Err(Denial::Scope("catalog:admin") | Denial::ScopeOfType("catalog:admin")) => {
+            json!(["CATALOG_SCOPE_REQUIRED"])
+        }
+        Err(Denial::Scope(_) | Denial::ScopeOfType(_)) => json!(["SCOPE_REQUIRED"]),
         Err(Denial::Hidden | Denial::NotYours) => json!(["INSUFFICIENT_ACCESS"]),
         Err(Denial::NotCustom) => json!(["NOT_CUSTOM"]),
+        Err(Denial::IsCustom) => json!(["IS_CUSTOM"]),
         Err(Denial::NoOrganization) => json!(["NO_ORGANIZATION"]),
         Err(Denial::LimitReached) => json!(["LIMIT_REACHED"]),
     }

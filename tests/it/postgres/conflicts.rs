@@ -1,13 +1,14 @@
 //! Transactions that fail because of another one run again, unnoticed by clients.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use personal_connectors::{clock::Clock, store::Candidate};
 use serde_json::{Value, json};
 
 use super::{run_in, run_sql, session, traffic::CREATE};
 use crate::support::{
     clients::writer::{DELETE, SET_STATUS, UPDATE},
-    harness::{TestDatabase, rows},
+    harness::{Server, TestDatabase, fixed_clock, rows},
     invariants::assert_whole,
     objects::objects,
     process::{Serving, program_on, run_with, token},
@@ -15,11 +16,16 @@ use crate::support::{
 
 /// Makes changes of connectors fail with a code, depending on the number of changes so far.
 fn trigger(code: &str, fails: &str, when: &str) -> String {
+    trigger_on("personal_connector", code, fails, when)
+}
+
+/// The same for changes of a table's rows.
+fn trigger_on(table: &str, code: &str, fails: &str, when: &str) -> String {
     format!(
         "CREATE SEQUENCE changes_tried;
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n bigint := nextval('changes_tried');
         BEGIN IF {fails} THEN RAISE EXCEPTION 'a conflict' USING ERRCODE = '{code}'; END IF; RETURN NULL; END $$;
-        CREATE CONSTRAINT TRIGGER fail AFTER INSERT OR UPDATE OR DELETE ON personal_connector
+        CREATE CONSTRAINT TRIGGER fail AFTER INSERT OR UPDATE OR DELETE ON {table}
             {when} FOR EACH ROW EXECUTE FUNCTION fail();"
     )
 }
@@ -62,6 +68,68 @@ async fn of_a_statement_are_not_noticed() {
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn of_a_commit_are_not_noticed() {
     is_not_noticed("40P01", "DEFERRABLE INITIALLY DEFERRED").await;
+}
+
+/// The first change of each mutation of many connectors fails. A retried one counts as one inspection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn of_many_connectors_are_not_noticed() {
+    let storage = Arc::new(TestDatabase::postgres().await);
+    let server = Server::start(storage.clone(), &["--inspection-rate", "1"], fixed_clock()).await;
+    let (ann, root) = (
+        server.token("ann@acme", &["connectors:write"]),
+        server.token("root", &["connectors:write", "catalog:admin"]),
+    );
+    let id = server.create(&ann, "Wiki", "PRIVATE").await;
+    let mut monitor = Candidate::new(Duration::from_hours(1), Clock::system());
+    let lease = server.database.take_lease(&mut monitor).await;
+    lease.unwrap().unwrap();
+    for (table, mutation, token, input) in [
+        (
+            "personal_connector",
+            "setConnectorStatuses",
+            &ann,
+            json!({ "ids": id, "status": "MAINTENANCE" }),
+        ),
+        (
+            "personal_connector",
+            "updateCatalogConnectors",
+            &root,
+            json!({ "ids": "pcon_jira", "category": "DESIGN" }),
+        ),
+        (
+            "connector_health",
+            "checkConnectors",
+            &ann,
+            json!({ "ids": id }),
+        ),
+        (
+            "personal_connector",
+            "deleteCustomConnectors",
+            &ann,
+            json!({ "ids": id }),
+        ),
+    ] {
+        let fails = trigger_on(table, "40001", "n = 1", "NOT DEFERRABLE");
+        run_sql(&storage.url, &fails).await;
+        let (first, rest) = mutation.split_at(1);
+        let document = format!(
+            "mutation($input: {}{rest}Input!) {{ {mutation}(input: $input) {{ results {{ outcome }} }} }}",
+            first.to_uppercase()
+        );
+        let data = server
+            .data(token, &document, json!({ "input": input }))
+            .await;
+        let done = json!([{ "outcome": "DONE" }]);
+        assert_eq!(data[mutation]["results"], done, "{mutation}");
+        let tried = rows(&storage.url, "SELECT last_value FROM changes_tried").await;
+        assert_ne!(tried, "1\n", "{mutation} failed once");
+        let undo = format!(
+            "DROP TRIGGER fail ON {table}; DROP FUNCTION fail; DROP SEQUENCE changes_tried"
+        );
+        run_sql(&storage.url, &undo).await;
+    }
+    assert_whole(&storage).await;
 }
 
 /// Each batch of an import fails once, and its client does not notice.

@@ -50,7 +50,9 @@ export const de: Texts = {
       tools: 'Meiste Werkzeuge',
     },
     denied: {
-      INSUFFICIENT_ACCESS: 'es gehört jemand anderem, oder Ihre Rechte gelten nicht für diese Art',
+      CATALOG_SCOPE_REQUIRED: 'dafür braucht Ihr Token das Recht (scope) catalog:admin',
+      INSUFFICIENT_ACCESS: 'er gehört jemand anderem',
+      IS_CUSTOM: 'er ist von einem Benutzer: bearbeiten Sie den Konnektor selbst',
       LIMIT_REACHED: 'Sie haben so viele eigene Konnektoren, wie erlaubt sind',
       LOGIN_REQUIRED: 'melden Sie sich zuerst an',
       NOT_CUSTOM: 'nur Konnektoren von Benutzern sind hier änderbar',

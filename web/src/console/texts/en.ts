@@ -48,7 +48,9 @@ const order: Labels<Order> = {
   tools: 'Most tools',
 };
 const denied: Labels<DenialReason> = {
-  INSUFFICIENT_ACCESS: 'it belongs to another user, or your scopes do not cover its type',
+  CATALOG_SCOPE_REQUIRED: 'you need the scope catalog:admin: only catalogue administrators may do this here',
+  INSUFFICIENT_ACCESS: 'it belongs to another user',
+  IS_CUSTOM: 'it was added by a user: edit the connector itself',
   LIMIT_REACHED: 'you have the most custom connectors allowed',
   LOGIN_REQUIRED: 'sign in first',
   NOT_CUSTOM: 'only connectors that users added can be changed here',
