@@ -446,6 +446,22 @@ mod tests {
         }
     }
 
+    /// Returns a decision as a word of the table.
+    fn cell(decision: Result<(), Denial>) -> &'static str {
+        match decision {
+            Ok(()) => "yes",
+            Err(Denial::Unauthenticated) => "token",
+            Err(Denial::Scope(_)) => "scope",
+            Err(Denial::Hidden) => "hidden",
+            Err(Denial::NotYours) => "no",
+            Err(Denial::NotCustom) => "type",
+            Err(Denial::IsCustom) => "custom",
+            Err(Denial::ScopeOfType(_)) => "scope*",
+            Err(Denial::NoOrganization) => "org",
+            Err(Denial::LimitReached) => "limit",
+        }
+    }
+
     /// The policy as a table for review: a row for each viewer and connector, and a column for each action.
     #[test]
     fn policy() {
@@ -499,18 +515,6 @@ mod tests {
             ("dan's private, none", custom(Private, None, "dan")),
             ("dan's public, none", custom(Public, None, "dan")),
         ];
-        let cell = |decision: Result<(), Denial>| match decision {
-            Ok(()) => "yes",
-            Err(Denial::Unauthenticated) => "token",
-            Err(Denial::Scope(_)) => "scope",
-            Err(Denial::Hidden) => "hidden",
-            Err(Denial::NotYours) => "no",
-            Err(Denial::NotCustom) => "type",
-            Err(Denial::IsCustom) => "custom",
-            Err(Denial::ScopeOfType(_)) => "scope*",
-            Err(Denial::NoOrganization) => "org",
-            Err(Denial::LimitReached) => "limit",
-        };
         let mut table = String::new();
         for (who, viewer) in &viewers {
             writeln!(
