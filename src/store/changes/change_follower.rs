@@ -99,6 +99,7 @@ impl ChangeFollower {
             filter,
             position,
             passed: Passed::default(),
+            returned: None,
             is_live: false,
         })
     }
@@ -181,6 +182,8 @@ pub struct ChangeStream {
     filter: Filter,
     position: LogPosition,
     passed: Passed,
+    /// The position of the change that was returned last, until the next call.
+    returned: Option<LogPosition>,
     /// Whether it has reached the head, so that further events happen while it follows.
     is_live: bool,
 }
@@ -188,7 +191,12 @@ pub struct ChangeStream {
 impl ChangeStream {
     /// Waits for the next changes, in order. Fails with `CURSOR_EXPIRED` if the log was pruned beyond them, or has
     /// another history. It waits for a database that does not respond. It is safe to cancel: nothing is missed.
+    ///
+    /// Call it when the changes of the last call are sent: the events behind them are passed then.
     pub async fn next(&mut self) -> Result<Vec<Change>> {
+        if let Some(returned) = self.returned.take() {
+            *self.passed.position() = (returned != self.position).then_some(self.position);
+        }
         loop {
             let head = *self.heads.borrow_and_update();
             let changes = if let Some(events) = self.in_ring() {
@@ -214,7 +222,8 @@ impl ChangeStream {
                 }
                 changes
             };
-            let is_empty = changes.is_empty();
+            self.returned = changes.last().map(|change| change.position);
+            let is_empty = self.returned.is_none();
             *self.passed.position() = is_empty.then_some(self.position);
             if !is_empty {
                 return Ok(changes);
