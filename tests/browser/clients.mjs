@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
 const [url, token, port] = process.argv.slice(2);
 
@@ -22,10 +22,7 @@ const server = createServer((request, response) => {
   response.end(isScript ? script : '<script src="clients.js"></script>');
 }).listen(Number(port), 'localhost');
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-});
+const browser = await launch('localhost', new URL(url).hostname);
 const page = await browser.newPage();
 const answers = [];
 page.on('response', response => {

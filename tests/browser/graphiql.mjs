@@ -4,53 +4,24 @@
 // put two in. Every host but the server's is out of reach, and being asked for is a failure too.
 
 import assert from 'node:assert/strict';
-import { chromium } from 'playwright-core';
+import { launch, watched } from './browser.mjs';
 
 const [url, token, screenshots] = process.argv.slice(2);
 const { origin, hostname } = new URL(url);
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${hostname}`,
-  ],
-});
+const browser = await launch(hostname);
 
 const complaints = [];
-const complain = text => complaints.push(text);
 let leaving = false;
 
 async function open(colorScheme) {
-  const context = await browser.newContext({ colorScheme, viewport: { width: 1440, height: 860 } });
-  await context.route(
-    request => request.origin !== origin,
-    route => {
-      complain(`asked for ${route.request().url()}`);
-      return route.abort();
-    },
-  );
-  // The policy refuses before a request is made: what it refused is asked here.
-  await context.addInitScript(() => {
-    document.addEventListener('securitypolicyviolation', event =>
-      console.error(`the policy refused ${event.violatedDirective} ${event.blockedURI}`),
-    );
-  });
-  const page = await context.newPage();
-  page.on('console', message => message.type() === 'error' && complain(`console: ${message.text()}`));
-  page.on('pageerror', error => complain(`error: ${error.stack}`));
-  page.on('response', response => response.status() >= 400 && complain(`${response.status()}: ${response.url()}`));
-  page.on('requestfailed', request => {
-    const { errorText } = request.failure() ?? {};
+  const page = await watched(browser, {
+    origin,
+    complain: text => complaints.push(text),
     // A stream of events ends so when it is stopped, and a worker that is still loading when the page is left.
-    const stopped = errorText === 'net::ERR_ABORTED' && (leaving || request.headers().accept === 'text/event-stream');
-    if (!stopped) complain(`failed: ${request.url()} ${errorText}`);
+    isExcused: (request, errorText) =>
+      errorText === 'net::ERR_ABORTED' && (leaving || request.headers().accept === 'text/event-stream'),
+    context: { colorScheme, viewport: { width: 1440, height: 860 } },
   });
   await page.goto(url);
   await ready(page);
