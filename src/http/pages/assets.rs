@@ -26,6 +26,12 @@ pub(super) fn page(text: impl Into<Bytes>) -> Response {
     sent("html", "no-cache", text.into())
 }
 
+/// Sends a file of the build that is not a page, by its name.
+pub(super) fn file(name: &'static str) -> Response {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    sent(extension, "no-cache", Bytes::from_static(text(name).as_bytes()))
+}
+
 pub(super) async fn send(Path(name): Path<String>, asked: HeaderMap) -> Response {
     if !accepts_gzip(&asked) {
         // Every browser accepts gzip, so a decoder for other clients would never run.
@@ -59,6 +65,7 @@ fn content_type(extension: &str) -> &'static str {
         "html" => "text/html; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
+        "json" => "application/json",
         "svg" => "image/svg+xml",
         "ttf" => "font/ttf",
         "txt" => "text/plain; charset=utf-8",

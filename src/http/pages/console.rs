@@ -21,6 +21,9 @@ const DEEP: [(&str, &str); 2] = [
     ("/connectors/{id}/edit", "../../"),
 ];
 
+/// The path of the console's operations, as a manifest of trusted documents.
+const DOCUMENTS: &str = "/console-documents.json";
+
 /// The parts of the page that differ: the base of its URLs, and the settings for its script.
 const BASE: &str = "<base href=\"./\">";
 const SETTINGS: &str = "content=\"{}\"";
@@ -68,6 +71,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(settings: &Console) -> Ro
     for (path, base) in DEEP {
         routes = routes.route(path, at(base));
     }
+    routes = routes.route(DOCUMENTS, get(|| ready(assets::file("documents.json"))));
     with_policy(routes, policy(settings))
 }
 
