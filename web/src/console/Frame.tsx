@@ -1,17 +1,20 @@
 import { Link, Outlet } from '@tanstack/react-router';
-import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { useConnection } from './api/changes.ts';
+import { lazily } from './parts/lazily.tsx';
 import { useShortcut } from './palette/shortcut.ts';
-import { Account } from './session/Account.tsx';
+import { Account, Expired } from './session/Account.tsx';
 import { isCatalogAdmin, useSession, useViewer } from './session/session.tsx';
-import { useTexts } from './texts/texts.tsx';
+import { base } from './settings.ts';
+import { languages, textsOf, useLanguage, useTexts } from './texts/texts.tsx';
 
-const Palette = lazy(async () => ({ default: (await import('./palette/Palette.tsx')).Palette }));
+const Palette = lazily(async () => (await import('./palette/Palette.tsx')).Palette);
 
 /** The header, and the page below it. */
 export function Frame() {
   const { page, edit, transfer, palette, session } = useTexts();
-  const { isExpired } = useSession();
+  const { language, choose } = useLanguage();
+  const { isExpired, problem } = useSession();
   const viewer = useViewer();
   const [isPaletteOpen, setPaletteOpen] = useState(false);
   useShortcut(useCallback(() => setPaletteOpen(true), []));
@@ -24,16 +27,26 @@ export function Frame() {
           <button type="button" onClick={() => setPaletteOpen(true)} aria-keyshortcuts="Control+K Meta+K">
             {palette.title} <kbd>Ctrl K</kbd>
           </button>
-          {isCatalogAdmin(viewer) && <Link to="/import" className="button">{transfer.title}</Link>}
-          <Link to="/connectors/new" className="button">{edit.add}</Link>
+          {isCatalogAdmin(viewer) && !viewer?.readOnly && <Link to="/import" className="button">{transfer.title}</Link>}
+          {!viewer?.readOnly && <Link to="/connectors/new" className="button">{edit.add}</Link>}
           <Account />
         </nav>
       </header>
       <ConnectionNote />
-      {isExpired && <p className="bar-note" role="alert">{session.expired}</p>}
+      {isExpired && <Expired />}
+      {problem !== null && <p className="bar-note" role="alert">{session.signInFailed(problem)}</p>}
       {viewer?.readOnly && <p className="bar-note">{session.readOnly}</p>}
-      {isPaletteOpen && <Suspense><Palette onClose={() => setPaletteOpen(false)} /></Suspense>}
+      {isPaletteOpen && <Palette onClose={() => setPaletteOpen(false)} />}
       <main id="main" tabIndex={-1}><Outlet /></main>
+      <footer>
+        <label>
+          {page.languages}{' '}
+          <select value={language} onChange={({ target: { value } }) => choose(languages.find(name => name === value) ?? language)}>
+            {languages.map(name => <option key={name} value={name} lang={name}>{textsOf(name).language}</option>)}
+          </select>
+        </label>
+        <a href={new URL('graphiql', base).href}>{page.api}</a>
+      </footer>
     </>
   );
 }

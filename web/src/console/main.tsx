@@ -1,6 +1,7 @@
 import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import { loadWhenIdle } from './parts/lazily.tsx';
 import { makeRouter } from './router.tsx';
 import { SessionProvider } from './session/session.tsx';
 import { settings } from './settings.ts';
@@ -11,7 +12,7 @@ import './styles/form.css';
 import { TextsProvider } from './texts/texts.tsx';
 
 const { signIn } = settings;
-const token = signIn && (await (await import('./session/oidc.ts')).resume(signIn));
+const begin = signIn && (await (await import('./session/oidc.ts')).resume(signIn));
 // A sign-in restores the address of the page before the router reads it.
 const router = makeRouter();
 
@@ -20,9 +21,10 @@ if (!root) throw new Error('The page has no element "console".');
 createRoot(root).render(
   <StrictMode>
     <TextsProvider>
-      <SessionProvider first={token}>
+      <SessionProvider first={begin?.token ?? null} problem={begin?.problem ?? null}>
         <RouterProvider router={router} />
       </SessionProvider>
     </TextsProvider>
   </StrictMode>,
 );
+loadWhenIdle();

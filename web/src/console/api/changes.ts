@@ -1,19 +1,11 @@
 import { stringifyDocument } from '@urql/core';
 import { useEffect, useState, useSyncExternalStore } from 'react';
-import { useApi } from '../session/session.tsx';
-import { type Filter, graphql, type ResultOf, type VariablesOf } from './graphql.ts';
+import { useLive } from '../session/session.tsx';
+import type { Filter, ResultOf, VariablesOf } from './graphql.ts';
+import { Changed } from './queries.ts';
 
-const Changed = graphql(`
-  subscription ConsoleChanged($after: String, $list: PersonalConnectorListInput) {
-    personalConnectorChanged(after: $after, list: $list) {
-      cursor
-      kind
-      personalConnectorId
-      inListBefore
-      inList
-    }
-  }
-`);
+type Changes = ReadonlyMap<string, boolean>;
+const NONE: Changes = new Map();
 
 type List = NonNullable<VariablesOf<typeof Changed>['list']>;
 
@@ -24,13 +16,14 @@ export const listOf = (search: string | undefined, filter: Filter | undefined): 
 });
 
 /**
- * The ids of the connectors of a list that changed since a cursor, which is the `changesCursor` of what is shown.
+ * The connectors of a list that changed since a cursor, which is the `changesCursor` of what is shown, by id: whether checks
+ * alone changed them.
  * Nothing is read again: the page says how many there are, and its user decides.
  */
-export function useChanges(after: string | undefined, list: List): ReadonlySet<string> {
-  const { socket } = useApi();
+export function useChanges(after: string | undefined, list: List): Changes {
+  const { socket } = useLive();
   const key = JSON.stringify([after, list]);
-  const [heard, setHeard] = useState<{ key: string; ids: ReadonlySet<string> }>({ key, ids: new Set() });
+  const [heard, setHeard] = useState<{ key: string; changes: Changes }>({ key, changes: NONE });
 
   useEffect(() => {
     if (after === undefined) return;
@@ -43,8 +36,10 @@ export function useChanges(after: string | undefined, list: List): ReadonlySet<s
         if (!change) return;
         variables.after = change.cursor;
         setHeard(before => {
-          const ids = new Set(before.key === key ? before.ids : []);
-          return { key, ids: ids.add(change.personalConnectorId) };
+          const changes = new Map(before.key === key ? before.changes : NONE);
+          const { personalConnectorId: id, kind, changedFields } = change;
+          const isOfCheck = kind === 'UPDATED' && changedFields.every(field => field === 'HEALTH' || field === 'TOOLS');
+          return { key, changes: changes.set(id, isOfCheck && changes.get(id) !== false) };
         });
       },
       // The list is read again by its user, or by the next search.
@@ -54,13 +49,12 @@ export function useChanges(after: string | undefined, list: List): ReadonlySet<s
     // `key` stands for the cursor and the list.
   }, [socket, key]);
 
-  return heard.key === key ? heard.ids : NONE;
+  return heard.key === key ? heard.changes : NONE;
 }
 
-const NONE: ReadonlySet<string> = new Set();
 
 /** The state of the connection that brings changes. */
 export function useConnection() {
-  const { onConnection, connection } = useApi();
-  return useSyncExternalStore(onConnection, connection);
+  const { onChange, state } = useLive();
+  return useSyncExternalStore(onChange, state);
 }

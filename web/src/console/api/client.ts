@@ -3,58 +3,63 @@ import { createClient as createSocket, type Client as Socket } from 'graphql-ws'
 import { base } from '../settings.ts';
 
 /** The state of the connection that brings changes. */
-export type Connection = 'idle' | 'live' | 'lost';
+export type ConnectionState = 'idle' | 'live' | 'lost';
 
-export interface Api {
-  readonly client: Client;
+export interface Connection {
   readonly socket: Socket;
-  /** Calls back when the connection's state changes, and returns a function that ends this. */
-  readonly onConnection: (listener: () => void) => () => void;
-  readonly connection: () => Connection;
+  /** Calls back when the state changes, and returns a function that ends this. */
+  readonly onChange: (listener: () => void) => () => void;
+  readonly state: () => ConnectionState;
 }
 
-/** Seconds before another attempt to connect: 1, 2, 4 … 30, and up to one more, so that not all pages come at once. */
-const wait = (attempt: number) => Math.min(30, 2 ** attempt) + Math.random();
+const endpoint = new URL('graphql', base);
 
-/** A socket that breaks the protocol is not opened again; any other is, for as long as the page is open. */
-const FATAL = new Set([4400, 4406]);
+const headersOf = (token: string | null): Record<string, string> => (token ? { Authorization: `Bearer ${token}` } : {});
 
-const NORMAL = 1000;
-const FORBIDDEN = 4403;
-
-const codeOf = (event: unknown) => (event instanceof CloseEvent ? event.code : 0);
-
-/** Connects to the API with a token, or as anonymous caller. `onRefusal` is called when the token is not accepted. */
-export function connect(token: string | null, onRefusal: () => void): Api {
-  const url = new URL('graphql', base);
-  const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
-  const client = new Client({
-    url: url.href,
+/** Makes a client that sends each request with the token of that moment. `onRefusal` gets a token that is not accepted. */
+export function makeClient(tokenNow: () => string | null, onRefusal: (token: string) => void): Client {
+  return new Client({
+    url: endpoint.href,
     preferGetMethod: false,
-    fetchOptions: { headers },
+    fetchOptions: () => ({ headers: headersOf(tokenNow()) }),
     exchanges: [
       cacheExchange,
       mapExchange({
         onError(error) {
+          const token = tokenNow();
           const isRefused = error.graphQLErrors.some(({ extensions }) => extensions['code'] === 'UNAUTHENTICATED');
-          if (token && isRefused) onRefusal();
+          if (token && isRefused) onRefusal(token);
         },
       }),
       fetchExchange,
     ],
   });
+}
 
-  let state: Connection = 'idle';
+/** Seconds before another attempt to connect: 1, 2, 4 … 30, and up to one more, so that not all pages come at once. */
+const wait = (attempt: number) => Math.min(30, 2 ** attempt) + Math.random();
+
+const NORMAL = 1000;
+const FORBIDDEN = 4403;
+
+/** A socket that breaks the protocol, or whose token is refused, is not opened again; any other is, while the page is open. */
+const FATAL = new Set([4400, 4406, FORBIDDEN]);
+
+const codeOf = (event: unknown) => (event instanceof CloseEvent ? event.code : 0);
+
+/** Connects for changes with a token, or as anonymous caller, when the first subscription begins. */
+export function makeConnection(token: string | null, onRefusal: (token: string) => void): Connection {
+  let state: ConnectionState = 'idle';
   const listeners = new Set<() => void>();
-  const become = (next: Connection) => {
+  const become = (next: ConnectionState) => {
     state = next;
     for (const listener of listeners) listener();
   };
-  const socketUrl = new URL(url);
-  socketUrl.protocol = url.protocol.replace('http', 'ws');
+  const url = new URL(endpoint);
+  url.protocol = url.protocol.replace('http', 'ws');
   const socket = createSocket({
-    url: socketUrl.href,
-    connectionParams: headers,
+    url: url.href,
+    connectionParams: headersOf(token),
     keepAlive: 20_000,
     retryAttempts: Number.POSITIVE_INFINITY,
     retryWait: attempt => new Promise(resolve => setTimeout(resolve, wait(attempt) * 1000)),
@@ -62,18 +67,19 @@ export function connect(token: string | null, onRefusal: () => void): Api {
     on: {
       connected: () => become('live'),
       closed: event => {
-        if (token && codeOf(event) === FORBIDDEN) onRefusal();
-        become(codeOf(event) === NORMAL ? 'idle' : 'lost');
+        const isForbidden = codeOf(event) === FORBIDDEN;
+        if (token && isForbidden) onRefusal(token);
+        // The page says that the sign-in has expired: it need not say that changes are interrupted.
+        become(codeOf(event) === NORMAL || isForbidden ? 'idle' : 'lost');
       },
     },
   });
   return {
-    client,
     socket,
-    onConnection(listener) {
+    onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    connection: () => state,
+    state: () => state,
   };
 }

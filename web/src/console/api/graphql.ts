@@ -22,6 +22,7 @@ export type OrderField = Scalar<'PersonalConnectorOrderField'>;
 export type OrderDirection = Scalar<'OrderDirection'>;
 export type Outcome = Scalar<'InspectionOutcome'>;
 export type ServerType = Scalar<'ServerType'>;
+export type Transport = Scalar<'McpTransport'>;
 export type UserErrorCode = Scalar<'UserErrorCode'>;
 export type Visibility = Scalar<'ConnectorVisibility'>;
 export type CreateInput = Scalar<'CreateCustomConnectorInput'>;

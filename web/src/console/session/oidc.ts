@@ -9,10 +9,18 @@ interface Pending {
   readonly verifier: string;
   /** The page to return to. */
   readonly from: string;
+  readonly isSilent: boolean;
+}
+
+/** How a page begins: signed in or not, and what went wrong at the issuer. */
+export interface Begin {
+  readonly token: string | null;
+  readonly problem: string | null;
 }
 
 const PENDING = 'console:pending';
 const SIGNED_IN = 'console:signed-in';
+const SIGNED_OUT = 'console:signed-out';
 const REDIRECT = new URL('signed-in', base).href;
 
 const texts = (value: unknown, ...names: string[]): string[] | undefined => {
@@ -27,16 +35,21 @@ const random = () => asBase64Url(crypto.getRandomValues(new Uint8Array(32)));
 
 async function discover({ issuer }: SignIn) {
   const response = await fetch(`${issuer}/.well-known/openid-configuration`);
-  const found = texts(await response.json(), 'issuer', 'authorization_endpoint', 'token_endpoint');
+  const described: unknown = await response.json();
+  const found = texts(described, 'issuer', 'authorization_endpoint', 'token_endpoint');
   if (!found) throw new Error('The issuer does not describe itself.');
   const [name = '', authorization = '', token = ''] = found;
-  return { name, authorization, token };
+  // OpenID Connect Discovery 1.0, section 4.3.
+  if (name.replace(/\/+$/, '') !== issuer) throw new Error(`The issuer names itself ${name}.`);
+  const givesIssuer = typeof described === 'object' && described !== null
+    && Reflect.get(described, 'authorization_response_iss_parameter_supported') === true;
+  return { name, authorization, token, givesIssuer };
 }
 
 /** Leaves the page for the issuer. A silent request shows nothing: it fails if the user would be asked. */
 export async function leave(signIn: SignIn, { isSilent }: { isSilent: boolean }) {
   const { authorization } = await discover(signIn);
-  const pending: Pending = { state: random(), verifier: random(), from: location.href };
+  const pending: Pending = { state: random(), verifier: random(), from: location.href, isSilent };
   sessionStorage.setItem(PENDING, JSON.stringify(pending));
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(pending.verifier));
   const url = new URL(authorization);
@@ -49,7 +62,8 @@ export async function leave(signIn: SignIn, { isSilent }: { isSilent: boolean })
     code_challenge: asBase64Url(new Uint8Array(digest)),
     code_challenge_method: 'S256',
     ...(signIn.resource && { resource: signIn.resource }),
-    ...(isSilent && { prompt: 'none' }),
+    // After a sign-out the issuer asks, so that another user can sign in.
+    ...(isSilent ? { prompt: 'none' } : sessionStorage.getItem(SIGNED_OUT) && { prompt: 'login' }),
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   location.assign(url);
@@ -61,17 +75,18 @@ function takePending(): Pending | undefined {
   const found = texts(JSON.parse(stored ?? 'null'), 'state', 'verifier', 'from');
   if (!found) return undefined;
   const [state = '', verifier = '', from = ''] = found;
-  return { state, verifier, from };
+  return { state, verifier, from, isSilent: Reflect.get(JSON.parse(stored ?? '{}'), 'isSilent') === true };
 }
 
-/** Exchanges the code in the address for a token. */
-async function exchange(signIn: SignIn, { state, verifier }: Pending): Promise<string | null> {
+/** Exchanges the code in the address for a token. The error says what is wrong. */
+async function exchange(signIn: SignIn, { state, verifier }: Pending): Promise<string> {
   const given = new URL(location.href).searchParams;
   const code = given.get('code');
-  if (given.get('state') !== state || !code) return null;
-  const { name, token } = await discover(signIn);
+  if (given.get('state') !== state) throw new Error('the answer is of another sign-in');
+  if (!code) throw new Error([given.get('error') ?? 'no code', given.get('error_description')].filter(Boolean).join(': '));
+  const { name, token, givesIssuer } = await discover(signIn);
   // An answer of another issuer is not for this one (RFC 9207).
-  if (given.has('iss') && given.get('iss') !== name) return null;
+  if ((givesIssuer || given.has('iss')) && given.get('iss') !== name) throw new Error('the answer is of another issuer');
   const body = new URLSearchParams({
     grant_type: 'authorization_code',
     code,
@@ -80,28 +95,46 @@ async function exchange(signIn: SignIn, { state, verifier }: Pending): Promise<s
     code_verifier: verifier,
     ...(signIn.resource && { resource: signIn.resource }),
   });
-  const response = await fetch(token, { method: 'POST', body });
-  return texts(await response.json(), 'access_token')?.[0] ?? null;
+  const answer: unknown = await (await fetch(token, { method: 'POST', body })).json();
+  const accessToken = texts(answer, 'access_token')?.[0];
+  if (!accessToken) throw new Error(texts(answer, 'error')?.[0] ?? 'no token');
+  return accessToken;
+}
+
+/** Returns to a page of the console; an address of another origin is none. */
+function show(address: string) {
+  const isOwn = URL.canParse(address) && new URL(address).origin === location.origin;
+  history.replaceState(null, '', isOwn ? address : base);
 }
 
 /**
  * The token of a page that begins: of the way back from the issuer, or none. A tab that was signed in before leaves for the
  * issuer again, and then the answer never comes.
  */
-export async function resume(signIn: SignIn): Promise<string | null> {
+export async function resume(signIn: SignIn): Promise<Begin> {
   const pending = location.href.startsWith(REDIRECT) ? takePending() : undefined;
   if (pending) {
-    const token = await exchange(signIn, pending).catch(() => null);
-    history.replaceState(null, '', pending.from);
-    if (token) sessionStorage.setItem(SIGNED_IN, 'true');
-    else sessionStorage.removeItem(SIGNED_IN);
-    return token;
+    try {
+      const token = await exchange(signIn, pending);
+      sessionStorage.setItem(SIGNED_IN, 'true');
+      sessionStorage.removeItem(SIGNED_OUT);
+      return { token, problem: null };
+    } catch (error) {
+      sessionStorage.removeItem(SIGNED_IN);
+      // Without a question, an issuer that no longer knows its user refuses: that is no failure.
+      return { token: null, problem: pending.isSilent ? null : error instanceof Error ? error.message : String(error) };
+    } finally {
+      show(pending.from);
+    }
   }
-  if (location.href.startsWith(REDIRECT)) history.replaceState(null, '', base);
-  if (!sessionStorage.getItem(SIGNED_IN)) return null;
+  if (location.href.startsWith(REDIRECT)) show(base.href);
+  if (!sessionStorage.getItem(SIGNED_IN)) return { token: null, problem: null };
   const hasLeft = await leave(signIn, { isSilent: true }).then(() => true, () => false);
-  return hasLeft ? new Promise(() => undefined) : null;
+  return hasLeft ? new Promise(() => undefined) : { token: null, problem: null };
 }
 
-/** A reload no longer signs in. */
-export const forget = () => sessionStorage.removeItem(SIGNED_IN);
+/** A reload no longer signs in, and the next sign-in asks who it is. */
+export function forget() {
+  if (sessionStorage.getItem(SIGNED_IN)) sessionStorage.setItem(SIGNED_OUT, 'true');
+  sessionStorage.removeItem(SIGNED_IN);
+}
