@@ -1,4 +1,4 @@
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useCallback, useDeferredValue, useEffect, useState } from 'react';
 import { useQuery } from 'urql';
 import { OF_CONNECTORS } from '../api/cache.ts';
@@ -12,9 +12,9 @@ import { Chips } from './Chips.tsx';
 import { Export } from './Export.tsx';
 import { Facets } from './Facets.tsx';
 import { Pages } from './Pages.tsx';
-import { Counts, Page } from './queries.ts';
+import { Counts, Page, VisibilityCounts } from './queries.ts';
 import { SearchBox } from './SearchBox.tsx';
-import { filterOf, isRestricted, type ListSearch, listVariables, pageVariables, readSearch, fromStart } from './search.ts';
+import { cleared, filterOf, isRestricted, type ListSearch, listVariables, pageVariables, visibilityVariables, readSearch, fromStart } from './search.ts';
 import { Table } from './Table.tsx';
 import { Toolbar } from './Toolbar.tsx';
 import { useFocusMemory } from './focus.ts';
@@ -33,13 +33,22 @@ export function Browse() {
 
   const [{ data, error, fetching }, readPage] = useQuery({ query: Page, variables: pageVariables(search), context: OF_CONNECTORS });
   const [{ data: counted, stale }, readCounts] = useQuery({ query: Counts, variables: listVariables(search), context: OF_CONNECTORS });
+  const [{ data: visible }, readVisible] = useQuery({
+    query: VisibilityCounts,
+    variables: visibilityVariables(search),
+    context: OF_CONNECTORS,
+    // Without a sign-in, only public connectors can be seen.
+    pause: !isSignedIn,
+  });
   // Rows and menus are rendered when no key waits.
   const list = useDeferredValue(data?.personalConnectors);
   const counts = useDeferredValue(counted?.personalConnectors);
+  const visibilities = useDeferredValue(visible);
   const readAgain = useCallback(() => {
     readPage({ requestPolicy: 'network-only' });
     readCounts({ requestPolicy: 'network-only' });
-  }, [readPage, readCounts]);
+    if (isSignedIn) readVisible({ requestPolicy: 'network-only' });
+  }, [readPage, readCounts, readVisible, isSignedIn]);
 
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const select = useCallback((ids: readonly string[], isSelected: boolean) => {
@@ -62,7 +71,7 @@ export function Browse() {
       <div className="browse">
         <details className="filters" open={useWide()}>
           <summary>{browse.filters}</summary>
-          <Facets search={search} counts={counts} isSignedIn={isSignedIn} onChange={show} />
+          <Facets search={search} counts={counts} visible={visibilities} isSignedIn={isSignedIn} onChange={show} />
         </details>
         <section aria-label={browse.results} aria-busy={fetching}>
           <Toolbar search={search} total={stale ? undefined : counts?.totalCount} list={list} onChange={show} />
@@ -78,7 +87,7 @@ export function Browse() {
           ) : (
             <>
               {list && <Table edges={list.edges} selected={selected} onSelect={select} />}
-              {list?.edges.length === 0 && !fetching && <Nothing isRestricted={isRestricted(search)} />}
+              {list?.edges.length === 0 && !fetching && <Nothing search={search} />}
               {!list && <p className="loading">{words.loading}</p>}
               {list && <Pages search={search} info={list.pageInfo} />}
               {list && list.edges.length > 0 && <Export search={search} />}
@@ -90,12 +99,13 @@ export function Browse() {
   );
 }
 
-function Nothing({ isRestricted }: { isRestricted: boolean }) {
+function Nothing({ search }: { search: ListSearch }) {
   const { browse } = useTexts();
+  const hasFilter = isRestricted(search);
   return (
     <div className="nothing">
-      <p>{isRestricted ? browse.nothing : browse.empty}</p>
-      {isRestricted && <p className="muted">{browse.nothingHint}</p>}
+      <p>{hasFilter ? browse.nothing : browse.empty}</p>
+      {hasFilter && <p className="muted">{browse.nothingHint} <Link to="/" search={cleared(search)}>{browse.showAll}</Link></p>}
     </div>
   );
 }

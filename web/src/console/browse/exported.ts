@@ -1,36 +1,12 @@
 import type { Client } from '@urql/core';
-import { graphql, type ResultOf } from '../api/graphql.ts';
+import type { ResultOf } from '../api/graphql.ts';
+import { Exported } from './queries.ts';
 import { filterOf, type ListSearch } from './search.ts';
-
-const Exported = graphql(`
-  query ConsoleExport($search: String, $filter: PersonalConnectorFilter, $after: String) {
-    personalConnectors(search: $search, filter: $filter, orderBy: { field: NAME }, first: 100, after: $after) {
-      nodes {
-        id
-        name
-        type
-        connectorId
-        category
-        status
-        statusMessage
-        visibility
-        serverType
-        serverUrl
-        version
-        description
-        createdAt
-        updatedAt
-        health { outcome checkedAt }
-      }
-      pageInfo { hasNextPage endCursor }
-    }
-  }
-`);
 
 type Item = ResultOf<typeof Exported>['personalConnectors']['nodes'][number];
 
-/** Reads the whole list, a page after the other, whatever page is shown. */
-export async function readAll(client: Client, search: ListSearch): Promise<Item[]> {
+/** Reads the whole list, a page after the other, whatever page is shown. Null if it is no longer wanted. */
+export async function readAll(client: Client, search: ListSearch, isWanted: (read: number) => boolean): Promise<Item[] | null> {
   const items: Item[] = [];
   let after: string | null = null;
   for (;;) {
@@ -44,6 +20,7 @@ export async function readAll(client: Client, search: ListSearch): Promise<Item[
     const { nodes, pageInfo } = data.personalConnectors;
     items.push(...nodes);
     if (!pageInfo.hasNextPage) return items;
+    if (!isWanted(items.length)) return null;
     after = pageInfo.endCursor;
   }
 }

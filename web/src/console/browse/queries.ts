@@ -39,6 +39,7 @@ export const Page = graphql(`
           health { outcome }
           viewerCanSetStatus
           viewerCanCurate
+          viewerCanDelete
         }
       }
       pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
@@ -59,6 +60,62 @@ export const Counts = graphql(`
         type { value count }
         serverType { value count }
       }
+    }
+  }
+`);
+
+/** How many connectors of the list each visibility has, whichever of them are chosen. */
+export const VisibilityCounts = graphql(`
+  query ConsoleVisibilityCounts(
+    $search: String
+    $public: PersonalConnectorFilter
+    $organization: PersonalConnectorFilter
+    $private: PersonalConnectorFilter
+  ) {
+    public: personalConnectors(search: $search, filter: $public, first: 0) { totalCount }
+    organization: personalConnectors(search: $search, filter: $organization, first: 0) { totalCount }
+    private: personalConnectors(search: $search, filter: $private, first: 0) { totalCount }
+  }
+`);
+
+/** Why actions are not offered for selected connectors. */
+export const WhyNotOf = graphql(`
+  query ConsoleWhyNot($id: [ID!]!) {
+    personalConnectors(filter: { id: $id }, first: 50) {
+      nodes {
+        id
+        name
+        type
+        viewerCannotSetStatusReasons
+        viewerCannotCurateReasons
+        viewerCannotDeleteReasons
+      }
+    }
+  }
+`);
+
+/** A page of what is saved as a file. */
+export const Exported = graphql(`
+  query ConsoleExport($search: String, $filter: PersonalConnectorFilter, $after: String) {
+    personalConnectors(search: $search, filter: $filter, orderBy: { field: NAME }, first: 100, after: $after) {
+      nodes {
+        id
+        name
+        type
+        connectorId
+        category
+        status
+        statusMessage
+        visibility
+        serverType
+        serverUrl
+        version
+        description
+        createdAt
+        updatedAt
+        health { outcome checkedAt }
+      }
+      pageInfo { hasNextPage endCursor }
     }
   }
 `);

@@ -115,6 +115,12 @@ export const orderOf = ({ q, order }: ListSearch): Order => (order === 'relevanc
 /** The variables of the list, and of its counts. */
 export const listVariables = (search: ListSearch) => ({ search: search.q ?? null, filter: filterOf(search) });
 
+/** The variables of the counts by visibility: each filter chooses one, and keeps the rest of the list's. */
+export function visibilityVariables(search: ListSearch) {
+  const only = (visibility: Visibility): Filter => ({ ...filterOf(search), visibility: [visibility] });
+  return { search: search.q ?? null, public: only('PUBLIC'), organization: only('ORGANIZATION'), private: only('PRIVATE') };
+}
+
 export const pageVariables = (search: ListSearch) => ({
   ...listVariables(search),
   orderBy: ORDER_FIELDS[orderOf(search)],

@@ -1,13 +1,15 @@
 import { Link, useNavigate } from '@tanstack/react-router';
-import { useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useMutation } from 'urql';
 import type { DenialReason } from '../api/graphql.ts';
 import { HealthBadge } from '../parts/Badge.tsx';
 import { sentenceOf } from '../parts/Problem.tsx';
+import { Denied, ReadOnly } from '../parts/Rights.tsx';
 import { useTitle } from '../parts/title.ts';
-import { useViewer } from '../session/session.tsx';
-import { labelOf, useTexts } from '../texts/texts.tsx';
-import { createInput, type Draft, EMPTY, newKey } from './draft.ts';
+import { useHeld, useReturned } from '../session/kept.ts';
+import { personOf, useViewer } from '../session/session.tsx';
+import { useTexts } from '../texts/texts.tsx';
+import { createInput, type Draft, EMPTY, newKey, readDraft } from './draft.ts';
 import { Errors } from './Field.tsx';
 import { Form } from './Form.tsx';
 import { Create, Inspect } from './queries.ts';
@@ -21,45 +23,43 @@ export function AddPage() {
   return (
     <section className="narrow">
       <h1>{texts.add}</h1>
-      {viewer.canCreateCustomConnector ? (
-        <Add cannotPublish={viewer.scopes.includes('connectors:admin') ? [] : ['SCOPE_REQUIRED']} />
+      {viewer.readOnly ? (
+        <ReadOnly />
+      ) : viewer.canCreateCustomConnector ? (
+        <Add person={personOf(viewer)} cannotPublish={viewer.scopes.includes('connectors:admin') ? [] : ['SCOPE_REQUIRED']} />
       ) : (
-        <Denied reasons={viewer.cannotCreateCustomConnectorReasons} />
+        <Denied reasons={viewer.cannotCreateCustomConnectorReasons} scope="connectors:write" />
       )}
     </section>
   );
 }
 
-/** Why something is not offered. */
-export function Denied({ reasons }: { reasons: readonly DenialReason[] }) {
-  const { edit: texts, labels, page } = useTexts();
-  return (
-    <div className="nothing">
-      <p>{texts.mayNotAdd}</p>
-      <ul>{reasons.map(reason => <li key={reason}>{labelOf(labels.denied, reason)}</li>)}</ul>
-      <Link to="/" className="button">{page.toList}</Link>
-    </div>
-  );
-}
+const ADD = 'add';
+/** Milliseconds without a key before an address is looked at. */
+const PAUSE = 900;
 
-function Add({ cannotPublish }: { cannotPublish: readonly DenialReason[] }) {
+function Add({ person, cannotPublish }: { person: string; cannotPublish: readonly DenialReason[] }) {
   const texts = useTexts();
   const navigate = useNavigate();
-  const [draft, setDraft] = useState(EMPTY);
+  const returned = readDraft(useReturned(ADD, person));
+  const [draft, setDraft] = useState(returned ?? EMPTY);
+  useHeld(ADD, draft);
   // What the last inspection put in: it is replaced by the next one, unlike what was typed.
   const filled = useRef(EMPTY);
   const asked = useRef('');
   const key = useRef(newKey());
+  const isSending = useRef(false);
   const [inspected, inspect] = useMutation(Inspect);
   const [created, create] = useMutation(Create);
   const inspection = inspected.data?.inspectServer;
 
   const look = async (address: string) => {
-    if (!/^https?:\/\/[^/]/.test(address) || address === asked.current) return;
+    if (!isAddress(address) || address === asked.current) return;
     asked.current = address;
     const { data } = await inspect({ input: { serverUrl: address, serverType: 'HTTP' } });
     const found = data?.inspectServer?.draft;
-    if (!found || asked.current !== address) return;
+    // What is sent stays as it was sent, so that a repetition is the same.
+    if (!found || asked.current !== address || isSending.current) return;
     const next: Draft = {
       ...EMPTY,
       name: found.name ?? '',
@@ -80,9 +80,25 @@ function Add({ cannotPublish }: { cannotPublish: readonly DenialReason[] }) {
     }));
   };
 
+  // An address that is typed is looked at after a pause.
+  const typed = draft.serverUrl.trim();
+  useEffect(() => {
+    const timer = window.setTimeout(() => void look(typed), PAUSE);
+    return () => window.clearTimeout(timer);
+  }, [typed]);
+
   const submit = async () => {
-    const { data } = await create({ input: createInput(draft, key.current) });
-    const result = data?.createCustomConnector;
+    // Enter in the address asks what the server is; the name is not there yet.
+    if (draft.name === '' && isAddress(typed) && typed !== asked.current) return look(typed);
+    isSending.current = true;
+    const send = async () => (await create({ input: createInput(draft, key.current) })).data?.createCustomConnector;
+    let result = await send();
+    // The answer to an earlier request with other values was lost.
+    if (result?.userErrors.some(({ field }) => field?.at(-1) === 'idempotencyKey')) {
+      key.current = newKey();
+      result = await send();
+    }
+    isSending.current = false;
     if (result?.userErrors.length) key.current = newKey();
     if (result?.personalConnector) void navigate({ to: '/connectors/$id', params: { id: result.personalConnector.id } });
   };
@@ -104,11 +120,14 @@ function Add({ cannotPublish }: { cannotPublish: readonly DenialReason[] }) {
             {inspected.fetching && <p className="muted">{texts.edit.inspecting}</p>}
             {!inspected.fetching && inspection?.inspection && (
               <>
-                <p><HealthBadge outcome={inspection.inspection.outcome} /> {inspection.inspection.message}</p>
-                <p className="muted">
-                  {texts.tools.count(inspection.inspection.tools.totalCount)}
-                  {inspection.inspection.tools.nodes.map(({ name }) => <code key={name}> {name}</code>)}
-                </p>
+                <p><HealthBadge outcome={inspection.inspection.outcome} /> <span lang="en">{inspection.inspection.message}</span></p>
+                {inspection.inspection.outcome === 'BLOCKED' && <p>{texts.edit.blockedHint}</p>}
+                {inspection.inspection.outcome === 'OPEN' && (
+                  <p className="muted">
+                    {texts.tools.count(inspection.inspection.tools.totalCount)}
+                    {inspection.inspection.tools.nodes.map(({ name }) => <code key={name}> {name}</code>)}
+                  </p>
+                )}
               </>
             )}
             <Errors errors={inspection?.userErrors ?? NO_ERRORS} />
@@ -122,3 +141,4 @@ function Add({ cannotPublish }: { cannotPublish: readonly DenialReason[] }) {
 }
 
 const NO_ERRORS: readonly [] = [];
+const isAddress = (text: string) => /^https?:\/\/[^/]/.test(text);

@@ -1,4 +1,4 @@
-import { type SubmitEvent, useEffect, useRef, useState } from 'react';
+import { type ReactNode, type SubmitEvent, useEffect, useRef, useState } from 'react';
 import { Time } from '../parts/Time.tsx';
 import { labelOf, useTexts } from '../texts/texts.tsx';
 import { changedFields, type Draft, type DraftField, withField } from './draft.ts';
@@ -10,6 +10,7 @@ interface Props {
   readonly opened: Draft;
   readonly mine: Draft;
   readonly theirs: Draft;
+  readonly cancel: ReactNode;
   readonly onSettle: (settled: Draft) => void;
 }
 
@@ -26,7 +27,7 @@ const FIELD_NAMES = {
 } as const satisfies Record<DraftField, string>;
 
 /** Both values of each field that differs, side by side. The fields that only one side changed are chosen already. */
-export function Conflict({ error: { conflict }, opened, mine, theirs, onSettle }: Props) {
+export function Conflict({ error: { conflict }, opened, mine, theirs, cancel, onSettle }: Props) {
   const { edit: texts, connector, labels, history } = useTexts();
   const fields = changedFields(mine, theirs);
   const [isMine, setMine] = useState<ReadonlySet<DraftField>>(() => new Set(changedFields(opened, mine)));
@@ -50,7 +51,7 @@ export function Conflict({ error: { conflict }, opened, mine, theirs, onSettle }
   const who = author && (author.isViewer ? connector.you : (author.name ?? author.userId));
   return (
     <form className="form conflict" onSubmit={submit}>
-      <h2 ref={heading} tabIndex={-1}>{texts.conflict}</h2>
+      <h2 ref={heading} tabIndex={-1}>{author?.isViewer ? texts.ownConflict : texts.conflict}</h2>
       {conflict && (
         <p>
           {history.updated} {who ? `${history.by} ${who}` : history.byService}, <Time at={conflict.occurredAt} />
@@ -74,7 +75,7 @@ export function Conflict({ error: { conflict }, opened, mine, theirs, onSettle }
           </li>
         ))}
       </ul>
-      <p className="buttons"><button type="submit" className="primary">{texts.saveChosen}</button></p>
+      <p className="buttons"><button type="submit" className="primary">{texts.saveChosen}</button> {cancel}</p>
     </form>
   );
 }

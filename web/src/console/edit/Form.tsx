@@ -1,7 +1,9 @@
-import { type ReactNode, type SubmitEvent, useEffect, useRef } from 'react';
+import { Link } from '@tanstack/react-router';
+import { type ReactNode, type SubmitEvent, useEffect, useRef, useState } from 'react';
 import type { DenialReason } from '../api/graphql.ts';
 import { CHOICES, NONE } from '../browse/search.ts';
-import { labelOf, useTexts } from '../texts/texts.tsx';
+import { reasonsOf } from '../parts/Rights.tsx';
+import { useTexts } from '../texts/texts.tsx';
 import { type Draft, DRAFT_FIELDS, type DraftField, isJson, withField } from './draft.ts';
 import { Errors, errorsOf, errorsWithout, Field } from './Field.tsx';
 import type { UserError } from './queries.ts';
@@ -22,20 +24,28 @@ interface Props {
 }
 
 /** The fields of a custom connector. */
-export function Form({ draft, errors, isBusy, cannotPublish, submit, onChange, onSubmit, onAddress, inspected, cancel }: Props) {
-  const { edit: texts, labels } = useTexts();
+export function Form({ draft, errors: sentErrors, isBusy, cannotPublish, submit, onChange, onSubmit, onAddress, inspected, cancel }: Props) {
+  const all = useTexts();
+  const { edit: texts, labels } = all;
+  const [sent, setSent] = useState(draft);
+  // What is changed since is no longer wrong for the same reason.
+  const errors = sentErrors.filter(({ field }) => DRAFT_FIELDS.every(name => name !== field?.at(-1) || draft[name] === sent[name]));
   const form = useRef<HTMLFormElement>(null);
   // The first field with an error gets the focus.
   useEffect(() => {
-    if (errors.length > 0) form.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
-  }, [errors]);
+    if (sentErrors.length > 0) form.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
+  }, [sentErrors]);
   const set = (field: DraftField) => ({ target }: { target: { value: string } }) => onChange(withField(draft, field, target.value));
   const send = (event: SubmitEvent) => {
     event.preventDefault();
+    if (isBusy) return;
+    setSent(draft);
     onSubmit();
   };
   const mayNotPublish = cannotPublish.length > 0;
-  const publishHint = mayNotPublish ? `${texts.notPublic}: ${cannotPublish.map(reason => labelOf(labels.denied, reason)).join('; ')}.` : undefined;
+  const publishHint = mayNotPublish ? `${texts.notPublic}: ${reasonsOf(all, cannotPublish, 'connectors:admin')}.` : undefined;
+  const nameErrors = errorsOf(errors, 'name');
+  const isTaken = nameErrors.some(({ code }) => code === 'TAKEN');
   const metadataErrors = errorsOf(errors, 'metadata');
   return (
     <form ref={form} className="form" onSubmit={send} noValidate>
@@ -58,7 +68,7 @@ export function Form({ draft, errors, isBusy, cannotPublish, submit, onChange, o
         )}
       </Field>
       {inspected}
-      <Field name="name" label={labels.field.NAME} errors={errorsOf(errors, 'name')}>
+      <Field name="name" label={labels.field.NAME} hint={isTaken && <Link to="/" search={{ q: draft.name }}>{texts.showTaken}</Link>} errors={nameErrors}>
         {attributes => <input {...attributes} required autoComplete="off" value={draft.name} onChange={set('name')} />}
       </Field>
       <Field name="description" label={labels.field.DESCRIPTION} errors={errorsOf(errors, 'description')}>

@@ -1,12 +1,11 @@
 import { useDeferredValue, useState } from 'react';
 import { useMutation, useQuery } from 'urql';
-import { CHOICES } from '../browse/search.ts';
 import type { ConnectorOf } from '../connector/queries.ts';
-import { Dialog } from '../parts/Dialog.tsx';
-import { sentenceOf } from '../parts/Problem.tsx';
 import { labelOf, useTexts } from '../texts/texts.tsx';
 import { Errors, errorsOf, errorsWithout, Field } from './Field.tsx';
+import { FormDialog } from './FormDialog.tsx';
 import { Replacements, SetStatus } from './queries.ts';
+import { type StatusDraft, StatusFields } from './StatusFields.tsx';
 
 interface Props {
   readonly connector: Pick<ConnectorOf, 'id' | 'name' | 'revision' | 'status' | 'statusMessage' | 'replacedBy'>;
@@ -18,51 +17,27 @@ type Replacement = { readonly id: string; readonly name: string };
 
 /** Sets the status, a notice for users, and what replaces a deprecated connector. */
 export function StatusDialog({ connector, onClose, onDone }: Props) {
-  const texts = useTexts();
-  const { labels, edit } = texts;
-  const [status, setStatus] = useState(connector.status);
-  const [message, setMessage] = useState(connector.statusMessage ?? '');
+  const { edit } = useTexts();
+  const [draft, setDraft] = useState<StatusDraft>({ status: connector.status, message: connector.statusMessage ?? '' });
   const [replacement, setReplacement] = useState<Replacement | null>(connector.replacedBy);
   const [{ data, error, fetching }, send] = useMutation(SetStatus);
   const errors = data?.setConnectorStatus?.userErrors ?? [];
+  const { status } = draft;
   const submit = async () => {
-    const statusMessage = message.trim() || null;
+    const statusMessage = draft.message.trim() || null;
     const replacedById = status === 'DEPRECATED' ? (replacement?.id ?? null) : null;
     const input = { id: connector.id, expectedRevision: connector.revision, status, statusMessage, replacedById };
     const sent = await send({ input });
     if (sent.data?.setConnectorStatus?.userErrors.length === 0) onDone();
   };
   return (
-    <Dialog title={edit.statusOf(connector.name)} onClose={onClose}>
-      <form
-        className="form"
-        onSubmit={event => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
-        <fieldset className="inline">
-          <legend>{labels.field.STATUS}</legend>
-          {CHOICES.status.map(value => (
-            <label key={value} className="choice">
-              <input type="radio" name="status" checked={status === value} onChange={() => setStatus(value)} /> {labels.status[value]}
-            </label>
-          ))}
-        </fieldset>
-        <Field name="statusMessage" label={labels.field.STATUS_MESSAGE} hint={edit.noticeHint} errors={errorsOf(errors, 'statusMessage')}>
-          {attributes => <textarea {...attributes} rows={2} value={message} onChange={({ target }) => setMessage(target.value)} />}
-        </Field>
-        {status === 'DEPRECATED' && (
-          <Replaced self={connector.id} chosen={replacement} onChoose={setReplacement} errors={errorsOf(errors, 'replacedById')} />
-        )}
-        <Errors errors={errorsWithout(errors, ['statusMessage', 'replacedById'])} />
-        {error && <p className="error" role="alert">{sentenceOf(texts, error)}</p>}
-        <p className="buttons">
-          <button type="submit" className="primary" disabled={fetching}>{edit.save}</button>
-          <button type="button" onClick={onClose}>{texts.page.cancel}</button>
-        </p>
-      </form>
-    </Dialog>
+    <FormDialog title={edit.statusOf(connector.name)} submit={edit.save} isBusy={fetching} error={error} onSubmit={() => void submit()} onClose={onClose}>
+      <StatusFields draft={draft} errors={errors} onChange={setDraft} />
+      {status === 'DEPRECATED' && (
+        <Replaced self={connector.id} chosen={replacement} onChoose={setReplacement} errors={errorsOf(errors, 'replacedById')} />
+      )}
+      <Errors errors={errorsWithout(errors, ['statusMessage', 'replacedById'])} />
+    </FormDialog>
   );
 }
 

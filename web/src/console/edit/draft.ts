@@ -67,6 +67,15 @@ export function withField(draft: Draft, field: DraftField, text: string): Draft 
   }
 }
 
+/** A draft that was stored as JSON, or nothing if it is not one. */
+export function readDraft(stored: unknown): Draft | undefined {
+  if (typeof stored !== 'object' || stored === null) return undefined;
+  return DRAFT_FIELDS.reduce<Draft>((draft, field) => {
+    const text: unknown = Reflect.get(stored, field);
+    return typeof text === 'string' ? withField(draft, field, text) : draft;
+  }, EMPTY);
+}
+
 export const changedFields = (from: Draft, to: Draft) => DRAFT_FIELDS.filter(field => from[field] !== to[field]);
 
 /** Whether the metadata can be sent: nothing, or JSON. The service judges the rest. */

@@ -82,6 +82,16 @@ export const Delete = graphql(`
   }
 `, [Errors]);
 
+export const DeleteMany = graphql(`
+  mutation ConsoleDeleteMany($input: DeleteCustomConnectorsInput!) {
+    deleteCustomConnectors(input: $input) {
+      deletedIds
+      results { personalConnectorId userErrors { ...Errors } }
+      userErrors { ...Errors }
+    }
+  }
+`, [Errors]);
+
 export const SetStatus = graphql(`
   mutation ConsoleSetStatus($input: SetConnectorStatusInput!) {
     setConnectorStatus(input: $input) {

@@ -3,12 +3,13 @@ import { labelOf, useTexts } from '../texts/texts.tsx';
 
 type Tone = 'good' | 'notice' | 'bad' | 'quiet';
 
-/** Shapes differ as colours do: a disc works, a key needs a sign-in, a triangle warns, a cross is down, a ring is unknown. */
+/** Shapes differ as colours do: a disc works, a tick is in use, a key needs a sign-in, a triangle warns, a cross is down, a ring is unknown. */
 const SHAPES = {
   disc: <circle cx="6" cy="6" r="4.5" />,
   key: <path d="M4 3.5a2.5 2.5 0 1 0 2.3 3.4H8V9h1.6V6.9H11V5.1H6.3A2.5 2.5 0 0 0 4 3.5z" fillRule="evenodd" />,
   triangle: <path d="M6 1 11.5 10.5H.5z" />,
   cross: <path d="m2 3.4 1.4-1.4L6 4.6 8.6 2 10 3.4 7.4 6 10 8.6 8.6 10 6 7.4 3.4 10 2 8.6 4.6 6z" />,
+  tick: <path d="M4.6 10 1 6.4l1.3-1.3 2.3 2.3L9.7 2 11 3.3z" />,
   ring: <path d="M6 1.5a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9zm0 1.6a2.9 2.9 0 1 0 0 5.8 2.9 2.9 0 0 0 0-5.8z" fillRule="evenodd" />,
   bars: <path d="M3 2h2v8H3zM7 2h2v8H7z" />,
   lock: <path d="M3.5 5V4a2.5 2.5 0 0 1 5 0v1H10v5.5H2V5zm1.4 0h2.2V4a1.1 1.1 0 0 0-2.2 0z" fillRule="evenodd" />,
@@ -49,7 +50,7 @@ export function HealthBadge({ outcome }: { outcome: Outcome | null }) {
 }
 
 const STATUSES: Record<ConnectorStatus, [Tone, Shape]> = {
-  ACTIVE: ['good', 'disc'],
+  ACTIVE: ['quiet', 'tick'],
   DEPRECATED: ['bad', 'triangle'],
   MAINTENANCE: ['notice', 'bars'],
 };

@@ -9,6 +9,8 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
+    // A browser would give the focus to the button that closes it.
+    element?.querySelector<HTMLElement>('header ~ * :is(input, select, textarea, button, a), header ~ :is(input, button)')?.focus();
     return () => element?.close();
   }, []);
   return (

@@ -1,5 +1,7 @@
 import type { CombinedError } from '@urql/core';
 import { Link } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
+import { useSession } from '../session/session.tsx';
 import { useTexts } from '../texts/texts.tsx';
 import type { Texts } from '../texts/en.ts';
 
@@ -31,12 +33,31 @@ export function sentenceOf({ errors }: Texts, error: CombinedError) {
 /** An error in place of what could not be read, with a way on. */
 export function Problem({ error, retry }: { error: CombinedError; retry: () => void }) {
   const texts = useTexts();
+  const { isSignedIn, renewals, ask } = useSession();
   const isCursor = codeOf(error)?.startsWith('CURSOR_');
+  const isRefused = codeOf(error) === 'UNAUTHENTICATED';
+  // What did not answer is tried again by itself, more and more seldom.
+  const attempts = useRef(0);
+  const isAway = codeOf(error) === undefined || codeOf(error) === 'UNAVAILABLE';
+  useEffect(() => {
+    if (!isAway) return;
+    attempts.current += 1;
+    const timer = window.setTimeout(retry, Math.min(60, 5 * attempts.current) * 1000);
+    return () => window.clearTimeout(timer);
+  }, [isAway, error]);
+  // What an expired token could not read is read with the new one.
+  const renewed = useRef(renewals);
+  useEffect(() => {
+    if (renewals !== renewed.current && isRefused) retry();
+    renewed.current = renewals;
+  }, [renewals, isRefused, retry]);
   return (
     <div className="problem" role="alert">
       <p>{sentenceOf(texts, error)}</p>
       {isCursor ? (
         <Link to="/" search={({ after: _after, before: _before, ...search }) => search} className="button">{texts.errors.firstPage}</Link>
+      ) : isRefused && !isSignedIn ? (
+        <button type="button" className="primary" onClick={() => ask(true)}>{texts.session.signIn}</button>
       ) : (
         <button type="button" onClick={retry}>{texts.page.retry}</button>
       )}
