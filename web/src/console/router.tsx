@@ -1,7 +1,8 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
 import { Browse } from './browse/Browse.tsx';
 import { readSearch } from './browse/search.ts';
 import { Frame } from './Frame.tsx';
+import { Failed, lazily } from './parts/lazily.tsx';
 import { NotFound } from './parts/NotFound.tsx';
 import { base } from './settings.ts';
 
@@ -10,22 +11,22 @@ const browse = createRoute({ getParentRoute: () => root, path: '/', validateSear
 const connector = createRoute({
   getParentRoute: () => root,
   path: '/connectors/$id',
-  component: lazyRouteComponent(() => import('./connector/Connector.tsx'), 'ConnectorPage'),
+  component: lazily(async () => (await import('./connector/Connector.tsx')).ConnectorPage),
 });
 const add = createRoute({
   getParentRoute: () => root,
   path: '/connectors/new',
-  component: lazyRouteComponent(() => import('./edit/Add.tsx'), 'AddPage'),
+  component: lazily(async () => (await import('./edit/Add.tsx')).AddPage),
 });
 const edit = createRoute({
   getParentRoute: () => root,
   path: '/connectors/$id/edit',
-  component: lazyRouteComponent(() => import('./edit/Edit.tsx'), 'EditPage'),
+  component: lazily(async () => (await import('./edit/Edit.tsx')).EditPage),
 });
 const transfer = createRoute({
   getParentRoute: () => root,
   path: '/import',
-  component: lazyRouteComponent(() => import('./transfer/Import.tsx'), 'ImportPage'),
+  component: lazily(async () => (await import('./transfer/Import.tsx')).ImportPage),
 });
 
 /** One parameter for each field: `?status=ACTIVE,DEPRECATED` rather than JSON. */
@@ -50,6 +51,7 @@ export const makeRouter = () =>
     stringifySearch,
     scrollRestoration: true,
     defaultPreload: false,
+    defaultErrorComponent: Failed,
   });
 
 declare module '@tanstack/react-router' {

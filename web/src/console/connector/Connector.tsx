@@ -1,13 +1,16 @@
 import { Link, useParams } from '@tanstack/react-router';
-import { useCallback, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
 import { useQuery } from 'urql';
 import { listOf, useChanges } from '../api/changes.ts';
 import { HealthBadge, outcomeOf, StatusBadge, VisibilityBadge } from '../parts/Badge.tsx';
 import { Icon } from '../parts/Icon.tsx';
+import { useLast } from '../parts/last.ts';
+import { Name } from '../parts/Name.tsx';
 import { Problem } from '../parts/Problem.tsx';
 import { useTitle } from '../parts/title.ts';
 import { labelOf, useTexts } from '../texts/texts.tsx';
 import { Actions } from './Actions.tsx';
+import { Connect } from './Connect.tsx';
 import { Facts } from './Facts.tsx';
 import { firstChart, Health } from './Health.tsx';
 import { firstChanges, History } from './History.tsx';
@@ -21,16 +24,23 @@ export function ConnectorPage() {
 
 function Shown({ id }: { id: string }) {
   const { connector: texts, page } = useTexts();
-  const [{ data, error, fetching }, read] = useQuery({ query: Connector, variables: { id } });
+  const [{ data: known, error, fetching }, read] = useQuery({ query: Connector, variables: { id } });
+  const data = useLast(known);
   const readAgain = useCallback(() => read({ requestPolicy: 'network-only' }), [read]);
   const connector = data?.personalConnector;
   const list = useMemo(() => listOf(undefined, { id: [id] }), [id]);
-  const changed = useChanges(fetching ? undefined : data?.personalConnectors.changesCursor, list).size > 0;
+  const changes = useChanges(fetching ? undefined : data?.personalConnectors.changesCursor, list);
+  const changed = changes.size > 0;
+  // Before the first check there is nothing to read that its result could move.
+  const isFirstCheck = connector?.health === null && changes.get(id) === true;
+  useEffect(() => {
+    if (isFirstCheck && !fetching) readAgain();
+  }, [isFirstCheck, fetching, readAgain]);
   useTitle(connector ? `${connector.name} · ${page.title}` : page.title);
 
   const isWhole = useParts(id);
 
-  if (error) return <Problem error={error} retry={readAgain} />;
+  if (error && !connector) return <Problem error={error} retry={readAgain} />;
   if (!data || !isWhole) return <p className="loading">{page.loading}</p>;
   if (!connector) {
     return (
@@ -46,19 +56,21 @@ function Shown({ id }: { id: string }) {
       <div className="pill" role="status">
         {changed && !fetching && <button type="button" onClick={readAgain}>{texts.changed}</button>}
       </div>
+      {error && !fetching && <Problem error={error} retry={readAgain} />}
       <Notice connector={connector} />
       <Actions connector={connector} onChange={readAgain} />
       <div className="columns">
         <div>
           <section aria-labelledby="description">
             <h2 id="description" className="hidden">{texts.description}</h2>
-            <p className="description">{connector.description ?? <span className="muted">{texts.noDescription}</span>}</p>
+            <p className="description">{connector.description ? <Name>{connector.description}</Name> : <span className="muted">{texts.noDescription}</span>}</p>
           </section>
-          <Tools id={id} revision={connector.health?.checkedAt} />
-          <History id={id} revision={connector.revision} />
+          <Tools connector={connector} />
+          <History connector={connector} />
         </div>
         <div>
-          <Health id={id} health={connector.health} hasServer={connector.serverUrl !== null} />
+          <Health connector={connector} />
+          <Connect connector={connector} />
           <Facts connector={connector} />
         </div>
       </div>
@@ -82,12 +94,12 @@ function Head({ connector }: { connector: ConnectorOf }) {
   const { name, iconUrl, status, visibility, category, type } = connector;
   return (
     <header className="head">
-      <nav><Link to="/" className="back">← {page.toList}</Link></nav>
+      <nav><Link to="/" className="back"><span className="arrow">←</span> {page.toList}</Link></nav>
       <div className="what">
         <Icon name={name} url={iconUrl} />
-        <h1>{name}</h1>
+        <h1><Name>{name}</Name></h1>
       </div>
-      <ul className="badges">
+      <ul className={connector.health ? 'badges' : 'badges unchecked'}>
         <li><HealthBadge outcome={outcomeOf(connector)} /></li>
         <li><StatusBadge status={status} /></li>
         <li><VisibilityBadge visibility={visibility} /></li>
@@ -106,7 +118,7 @@ function Notice({ connector: { status, statusMessage, replacedBy } }: { connecto
     <div className="notice">
       {status === 'DEPRECATED' && <strong>{texts.deprecated}</strong>}
       {status === 'MAINTENANCE' && <strong>{texts.maintenance}</strong>}
-      {statusMessage && <span>{statusMessage}</span>}
+      {statusMessage && <Name>{statusMessage}</Name>}
       {replacedBy && (
         <span>{texts.replacedBy} <Link to="/connectors/$id" params={{ id: replacedBy.id }}>{replacedBy.name}</Link></span>
       )}

@@ -2,8 +2,8 @@ import { useState } from 'react';
 import { useQuery } from 'urql';
 import { HealthBadge } from '../parts/Badge.tsx';
 import { Time } from '../parts/Time.tsx';
-import { useLanguage, useTexts } from '../texts/texts.tsx';
-import { type Chart, HealthChart, type HealthOf } from './queries.ts';
+import { labelOf, useLanguage, useTexts } from '../texts/texts.tsx';
+import { type Chart, type ConnectorOf, HealthChart, type HealthOf } from './queries.ts';
 import { useReadAgain } from './Tools.tsx';
 
 /** The periods of the chart, and into how many buckets each is divided. */
@@ -17,10 +17,11 @@ const PERIODS = [
 export const firstChart = (id: string) => ({ id, ...PERIODS[0] });
 
 /** The last check, and the checks over time. */
-export function Health({ id, health, hasServer }: { id: string; health: HealthOf | null; hasServer: boolean }) {
+export function Health({ connector: { id, health, serverUrl, viewerCanCheck } }: { connector: ConnectorOf }) {
   const { health: texts, connector } = useTexts();
+  const hasServer = serverUrl !== null;
   return (
-    <section aria-labelledby="health" className={hasServer ? 'checkable' : undefined}>
+    <section aria-labelledby="health" className={hasServer && viewerCanCheck ? 'checkable' : undefined}>
       <h2 id="health">{connector.health}</h2>
       {health ? <Checked id={id} health={health} /> : <p className="muted">{hasServer ? texts.never : texts.noServer}</p>}
     </section>
@@ -28,13 +29,13 @@ export function Health({ id, health, hasServer }: { id: string; health: HealthOf
 }
 
 function Checked({ id, health }: { id: string; health: HealthOf }) {
-  const { health: texts } = useTexts();
+  const { health: texts, labels } = useTexts();
   const { language } = useLanguage();
   const { serverInfo } = health;
   return (
     <>
       <p><HealthBadge outcome={health.outcome} /> <span className="muted">{texts.since} <Time at={health.since} /></span></p>
-      <p>{health.message}</p>
+      <p lang="en">{health.message}</p>
       <Over id={id} checkedAt={health.checkedAt} />
       <dl className="facts">
         <dt>{texts.lastCheck}</dt>
@@ -44,11 +45,11 @@ function Checked({ id, health }: { id: string; health: HealthOf }) {
         {health.transport && (
           <>
             <dt>{texts.transport}</dt>
-            <dd>{health.transport} {health.isTransportDeprecated && <em>{texts.oldTransport}</em>}</dd>
+            <dd>{labelOf(labels.transport, health.transport)} {health.isTransportDeprecated && <em>{texts.oldTransport}</em>}</dd>
           </>
         )}
         {health.protocolVersion && <><dt>{texts.protocol}</dt><dd>{health.protocolVersion}</dd></>}
-        {serverInfo && <><dt>{texts.serverInfo}</dt><dd>{serverInfo.title ?? serverInfo.name} {serverInfo.version}</dd></>}
+        {serverInfo && <><dt>{texts.serverInfo}</dt><dd><bdi>{serverInfo.title ?? serverInfo.name}</bdi> {serverInfo.version}</dd></>}
         {health.authorizationServers.length > 0 && <><dt>{texts.issuers}</dt><dd>{health.authorizationServers.join(', ')}</dd></>}
       </dl>
     </>
@@ -62,6 +63,7 @@ function Over({ id, checkedAt }: { id: string; checkedAt: string }) {
   const [{ data }, read] = useQuery({ query: HealthChart, variables: { id, ...period } });
   useReadAgain(checkedAt, () => read({ requestPolicy: 'network-only' }));
   const chart = data?.personalConnector?.health ?? undefined;
+  const long = (hours: number) => (hours <= 24 ? texts.hoursLong(hours) : texts.daysLong(Math.round(hours / 24)));
   const named = (hours: number) => (hours <= 24 ? texts.hours(Math.max(1, Math.round(hours))) : texts.days(Math.round(hours / 24)));
   const percent = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
   return (
@@ -73,7 +75,7 @@ function Over({ id, checkedAt }: { id: string; checkedAt: string }) {
           value={period.hours}
           onChange={({ target }) => setPeriod(PERIODS.find(({ hours }) => String(hours) === target.value) ?? period)}
         >
-          {PERIODS.map(({ hours }) => <option key={hours} value={hours}>{named(hours)}</option>)}
+          {PERIODS.map(({ hours }) => <option key={hours} value={hours}>{long(hours)}</option>)}
         </select>
       </div>
       <Bars chart={chart} count={period.count} />
@@ -130,7 +132,7 @@ function Checks({ checks }: { checks: Chart['history']['nodes'] }) {
         {checks.map(({ checkedAt, outcome, message, latencyMs }) => (
           <li key={checkedAt}>
             <HealthBadge outcome={outcome} /> <span className="muted"><Time at={checkedAt} />{latencyMs !== null && ` · ${latencyMs} ms`}</span>
-            <p className="muted">{message}</p>
+            <p className="muted" lang="en">{message}</p>
           </li>
         ))}
       </ul>

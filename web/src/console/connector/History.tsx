@@ -4,43 +4,75 @@ import { isObject } from '../parts/Json.tsx';
 import { Problem } from '../parts/Problem.tsx';
 import { Time } from '../parts/Time.tsx';
 import { labelOf, useTexts } from '../texts/texts.tsx';
-import { type Change, History as Query } from './queries.ts';
+import { type Change, type ConnectorOf, History as Query } from './queries.ts';
 import { useReadAgain } from './Tools.tsx';
 
 const STEP = 10;
+/** The most that the service gives at once. */
+const NEXT = 100;
 
 /** The variables of the list as it is at first. */
-export const firstChanges = (id: string) => ({ id, first: STEP });
+export const firstChanges = (id: string) => ({ id, first: STEP, after: null });
 
 /** Who changed what and when, the latest first. */
-export function History({ id, revision }: { id: string; revision: number }) {
-  const { connector, history: texts } = useTexts();
-  const [first, setFirst] = useState(STEP);
-  const [{ data, error }, read] = useQuery({ query: Query, variables: { id, first } });
-  useReadAgain(revision, () => read({ requestPolicy: 'network-only' }));
-  const changes = data?.personalConnector?.changes;
+export function History({ connector: { id, revision, health } }: { connector: ConnectorOf }) {
+  const { connector } = useTexts();
   return (
     <section aria-labelledby="history">
       <h2 id="history">{connector.history}</h2>
-      {error && <Problem error={error} retry={() => read({ requestPolicy: 'network-only' })} />}
-      {changes?.nodes.length === 0 && <p className="muted">{texts.none}</p>}
-      <ol className="plain history">{changes?.nodes.map(change => <li key={change.cursor}><One change={change} /></li>)}</ol>
-      {changes?.pageInfo.hasNextPage && first < 100 && (
-        <button type="button" onClick={() => setFirst(count => Math.min(count * 3, 100))}>{texts.older}</button>
-      )}
+      <Page id={id} first={STEP} after={null} version={`${revision} ${health?.checkedAt}`} />
     </section>
   );
 }
 
+interface PageProps {
+  readonly id: string;
+  readonly first: number;
+  readonly after: string | null;
+  /** Another one means that there may be later changes. */
+  readonly version: string;
+}
+
+/** Some changes, and earlier ones when they are asked for. */
+function Page({ id, first, after, version }: PageProps) {
+  const { history: texts, page } = useTexts();
+  const [isOpen, setOpen] = useState(false);
+  const [{ data, error }, read] = useQuery({ query: Query, variables: { id, first, after } });
+  useReadAgain(version, () => {
+    if (after === null) read({ requestPolicy: 'network-only' });
+  });
+  if (error) return <Problem error={error} retry={() => read({ requestPolicy: 'network-only' })} />;
+  const changes = data?.personalConnector?.changes;
+  if (!changes) return <p className="loading">{page.loading}</p>;
+  const { hasNextPage, endCursor } = changes.pageInfo;
+  return (
+    <>
+      {changes.nodes.length === 0 && after === null && <p className="muted">{texts.none}</p>}
+      <ol className="plain history">{changes.nodes.map(change => <li key={change.cursor}><One change={change} /></li>)}</ol>
+      {hasNextPage && (isOpen ? (
+        <Page id={id} first={NEXT} after={endCursor} version={version} />
+      ) : (
+        <button type="button" onClick={() => setOpen(true)}>{texts.older}</button>
+      ))}
+    </>
+  );
+}
+
+const OF_CHECKS: ReadonlySet<string> = new Set(['HEALTH', 'TOOLS']);
+/** The fields of which the log has no values. */
+const WITHOUT_VALUES: ReadonlySet<string> = new Set(['TOOLS', 'CURATED_FIELDS']);
+
 function One({ change }: { change: Change }) {
   const { history: texts, connector, labels } = useTexts();
   const { kind, author, actor, occurredAt, changes, changedFields } = change;
-  const verb = { CREATED: texts.created, DELETED: texts.deleted, UPDATED: texts.updated }[kind] ?? kind;
   const who = author ? (author.isViewer ? connector.you : (author.name ?? author.userId)) : actor;
+  const isCheck = !who && changedFields.length > 0 && changedFields.every(field => OF_CHECKS.has(field));
+  const verb = isCheck ? texts.checked : ({ CREATED: texts.created, DELETED: texts.deleted, UPDATED: texts.updated }[kind] ?? kind);
+  const source = isCheck ? texts.byMonitor : texts.byService;
   return (
     <>
       <p>
-        <strong>{verb}</strong> {who ? <>{texts.by} <strong>{who}</strong></> : texts.byService}{' '}
+        <strong>{verb}</strong> {who ? <>{texts.by} <strong><bdi>{who}</bdi></strong></> : source}{' '}
         <span className="muted"><Time at={occurredAt} /> · {texts.revision} {change.revision}</span>
       </p>
       {changedFields.length > 0 && (
@@ -49,9 +81,11 @@ function One({ change }: { change: Change }) {
             <div key={field}>
               <dt>{labelOf(labels.field, field)}</dt>
               <dd>
-                {field !== 'TOOLS' && field !== 'CURATED_FIELDS' && (
+                {WITHOUT_VALUES.has(field) ? (
+                  <span className="muted">{field === 'TOOLS' ? texts.otherTools : texts.otherFields}</span>
+                ) : (
                   <>
-                    <del><Value field={field} value={before} isCut={isBeforeCut} /></del> → <ins><Value field={field} value={after} isCut={isAfterCut} /></ins>
+                    <del><Value field={field} value={before} isCut={isBeforeCut} /></del> <span className="arrow">→</span> <ins><Value field={field} value={after} isCut={isAfterCut} /></ins>
                   </>
                 )}
               </dd>

@@ -57,6 +57,7 @@ export const Connector = graphql(`
       viewerCannotUpdateReasons
       viewerCannotDeleteReasons
       viewerCannotSetStatusReasons
+      viewerCannotCurateReasons
       viewerCannotCheckReasons
       viewerCannotPublishReasons
     }
@@ -64,14 +65,14 @@ export const Connector = graphql(`
 `);
 
 export const Tools = graphql(`
-  query ConsoleTools($id: ID!, $search: String, $first: Int!) {
+  query ConsoleTools($id: ID!, $search: String, $first: Int!, $after: String) {
     personalConnector(id: $id) {
       id
       health { toolsCheckedAt }
-      tools(first: $first, search: $search) {
+      tools(first: $first, after: $after, search: $search) {
         totalCount
         nodes { name title description inputSchema outputSchema annotations }
-        pageInfo { hasNextPage }
+        pageInfo { hasNextPage endCursor }
       }
     }
   }
@@ -92,10 +93,10 @@ export const HealthChart = graphql(`
 `);
 
 export const History = graphql(`
-  query ConsoleHistory($id: ID!, $first: Int!) {
+  query ConsoleHistory($id: ID!, $first: Int!, $after: String) {
     personalConnector(id: $id) {
       id
-      changes(first: $first) {
+      changes(first: $first, after: $after) {
         nodes {
           cursor
           kind
@@ -106,7 +107,7 @@ export const History = graphql(`
           changedFields
           changes { field before after isBeforeCut isAfterCut }
         }
-        pageInfo { hasNextPage }
+        pageInfo { hasNextPage endCursor }
       }
     }
   }

@@ -1,19 +1,13 @@
 import { useNavigate } from '@tanstack/react-router';
 import { type KeyboardEvent, useDeferredValue, useEffect, useId, useRef, useState } from 'react';
 import { useQuery } from 'urql';
-import { graphql } from '../api/graphql.ts';
 import { BROKEN } from '../browse/search.ts';
 import { outcomeOf } from '../parts/Badge.tsx';
 import { Dialog } from '../parts/Dialog.tsx';
+import { Name } from '../parts/Name.tsx';
+import { isCatalogAdmin, useViewer } from '../session/session.tsx';
 import { labelOf, useTexts } from '../texts/texts.tsx';
-
-const Found = graphql(`
-  query ConsolePalette($search: String!) {
-    personalConnectors(search: $search, first: 8) {
-      nodes { id name serverUrl health { outcome } }
-    }
-  }
-`);
+import { Found } from './queries.ts';
 
 interface Item {
   readonly key: string;
@@ -34,11 +28,14 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const [{ data }] = useQuery({ query: Found, variables: { search }, pause: search === '' });
   useEffect(() => input.current?.focus(), []);
 
+  const viewer = useViewer();
+  const mayAdd = viewer?.canCreateCustomConnector === true && !viewer.readOnly;
+  const mayImport = isCatalogAdmin(viewer) && viewer?.readOnly === false;
   const pages: readonly Item[] = [
     { key: 'list', label: page.toList, run: () => void navigate({ to: '/', search: {} }) },
     { key: 'broken', label: palette.broken, run: () => void navigate({ to: '/', search: BROKEN }) },
-    { key: 'add', label: edit.add, run: () => void navigate({ to: '/connectors/new' }) },
-    { key: 'import', label: transfer.title, run: () => void navigate({ to: '/import' }) },
+    ...(mayAdd ? [{ key: 'add', label: edit.add, run: () => void navigate({ to: '/connectors/new' }) }] : []),
+    ...(mayImport ? [{ key: 'import', label: transfer.title, run: () => void navigate({ to: '/import' }) }] : []),
   ];
   const connectors = search === '' ? [] : (data?.personalConnectors.nodes ?? []);
   const items: readonly Item[] = [
@@ -91,7 +88,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       <ul id={`${id}-list`} role="listbox" aria-label={palette.title} className="plain options">
         {items.map(({ key, label, note }, at) => (
           <li key={key} id={`${id}-${at}`} role="option" aria-selected={at === index} onPointerMove={() => setActive(at)} onClick={() => choose(items[at])}>
-            {label} <span className="muted">{note}</span>
+            <Name>{label}</Name> <span className="muted">{note}</span>
           </li>
         ))}
       </ul>

@@ -29,6 +29,7 @@ export function TextsProvider({ children }: { children: ReactNode }) {
   const [language, setLanguage] = useState(preferred);
   useEffect(() => {
     document.documentElement.lang = language;
+    document.documentElement.dir = LANGUAGES[language].direction;
   }, [language]);
   const choose = (next: Language) => {
     localStorage.setItem(STORED, next);
