@@ -4,12 +4,15 @@
 // SCREENSHOTS is a folder for pictures, FLOW the one flow to run.
 
 import assert from 'node:assert/strict';
+import { launch } from '../browser.mjs';
 import * as flows from './flows.mjs';
+import * as languages from './languages.mjs';
+import * as many from './many.mjs';
 import { measureTyping, measureWeight } from './measure.mjs';
 import { startMcp } from './mcp.mjs';
 import { takePictures } from './pictures.mjs';
-import { launch } from './page.mjs';
 import { freePort, start } from './service.mjs';
+import * as session from './session.mjs';
 import { signAtIssuer } from './signing-in.mjs';
 
 const [program, postgres] = process.argv.slice(2);
@@ -21,10 +24,10 @@ const SIZES = [
 const mcp = await startMcp(await freePort());
 const down = `http://127.0.0.1:${await freePort()}/mcp`;
 const service = await start(program, { postgres, flags: ['--mcp-allow', '127.0.0.1'] });
-const browser = await launch();
+const browser = await launch('127.0.0.1');
 const tokens = {
-  ann: await service.token('ann', 'connectors:write'),
-  admin: await service.token('root', 'connectors:admin', 'catalog:admin'),
+  ann: await service.token('ann', ['connectors:write']),
+  admin: await service.token('root', ['connectors:admin', 'catalog:admin']),
 };
 const one = async (token, field, query, input) => {
   const { [field]: payload } = await service.query(token, query, { input });
@@ -32,6 +35,8 @@ const one = async (token, field, query, input) => {
   return payload;
 };
 const world = {
+  program,
+  postgres,
   service,
   browser,
   mcp,
@@ -43,6 +48,7 @@ const world = {
     const { personalConnector } = await one(tokens.ann, 'createCustomConnector', query, { name, serverUrl, visibility });
     return personalConnector;
   },
+  check: id => one(tokens.ann, 'checkConnector', 'mutation($input: CheckConnectorInput!) { checkConnector(input: $input) { userErrors { message } } }', { id }),
   update: (token, input) =>
     one(token, 'updateCustomConnector', 'mutation($input: UpdateCustomConnectorInput!) { updateCustomConnector(input: $input) { userErrors { message } } }', input),
   remove: id =>
@@ -53,7 +59,7 @@ const { SCREENSHOTS: pictures, FLOW: only } = process.env;
 
 try {
   if (pictures) await takePictures(world, pictures);
-  for (const [name, flow] of Object.entries(flows)) {
+  for (const [name, flow] of Object.entries({ ...flows, ...many, ...session, ...languages })) {
     for (const size of only && only !== name ? [] : SIZES) {
       await flow(world, size);
       console.log(`${name} at ${size.width} px`);

@@ -19,13 +19,15 @@ export const freePort = () =>
     });
   });
 
+let databases = 0;
+
 /** The database is a new file, or a new database of a PostgreSQL server. */
 function newDatabase(postgres) {
   if (!postgres) {
     const folder = mkdtempSync(join(tmpdir(), 'console-'));
     return { url: `sqlite://${folder}/connectors.db`, drop: () => rmSync(folder, { recursive: true }) };
   }
-  const name = `console_${process.pid}`;
+  const name = `console_${process.pid}_${(databases += 1)}`;
   const sql = text => execFileSync('psql', ['-wqc', text, postgres]);
   sql(`CREATE DATABASE ${name}`);
   return { url: new URL(name, postgres).href, drop: () => sql(`DROP DATABASE ${name} WITH (FORCE)`) };
@@ -43,8 +45,8 @@ export async function start(binary, { postgres, port, flags = [], hasSecret = tr
   };
   const origin = `http://127.0.0.1:${port}`;
   let child;
-  const run = async () => {
-    const options = ['--listen', `127.0.0.1:${port}`, '--drain-delay', '0s', '--inspection-rate', '0', ...flags];
+  const run = async (...more) => {
+    const options = ['--listen', `127.0.0.1:${port}`, '--drain-delay', '0s', '--inspection-rate', '0', ...flags, ...more];
     child = spawn(binary, options, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     let log = '';
     child.stderr.on('data', data => (log += data));
@@ -67,8 +69,9 @@ export async function start(binary, { postgres, port, flags = [], hasSecret = tr
     run,
     end,
     cli,
-    async token(user, ...scopes) {
-      const { stdout } = await cli('token', '--user', user, '--organization', 'acme', ...scopes.flatMap(scope => ['--scope', scope]));
+    async token(user, scopes, expiresIn = '1h') {
+      const given = scopes.flatMap(scope => ['--scope', scope]);
+      const { stdout } = await cli('token', '--user', user, '--organization', 'acme', '--expires-in', expiresIn, ...given);
       return stdout.trim();
     },
     async query(token, query, variables) {

@@ -18,7 +18,8 @@ export async function signAtIssuer(browser, program) {
   });
   // The form of oidc-provider is written in a font of another host.
   const others = [provider.issuer];
-  const page = await open(browser, service.origin, '/?q=figma', { others, stub: 'https://fonts.googleapis.com/' });
+  const stubs = [{ address: 'https://fonts.googleapis.com/', response: { contentType: 'text/css', body: '' } }];
+  const page = await open(browser, service.origin, '/?q=figma', { others, stubs });
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.judge('the dialog to sign in at an issuer');
   await page.getByRole('button', { name: /^Sign in at 127/ }).click();
@@ -34,6 +35,25 @@ export async function signAtIssuer(browser, program) {
 
   // A reload signs in again without a question.
   await page.goto(`${service.origin}/connectors/pcon_github`);
+  await page.getByRole('button', { name: 'ann', exact: true }).waitFor();
+  assert.equal(page.url(), `${service.origin}/connectors/pcon_github`);
+
+  // After a sign-out the issuer asks who it is.
+  await page.getByRole('button', { name: 'ann', exact: true }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: /^Sign in at 127/ }).click();
+  await page.getByPlaceholder('Enter any login').fill('ann');
+
+  // An answer that is not of this sign-in is refused, and says so.
+  await page.goto(`${service.origin}/signed-in?error=access_denied&state=another`);
+  await page.getByText('The sign-in failed: the answer is of another sign-in').waitFor();
+  await page.judge('a sign-in that failed');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: /^Sign in at 127/ }).click();
+  await page.getByPlaceholder('Enter any login').fill('ann');
+  await page.getByPlaceholder('and password').fill('any');
+  await page.getByRole('button', { name: 'Sign-in' }).click();
   await page.getByRole('button', { name: 'ann', exact: true }).waitFor();
   assert.equal(page.url(), `${service.origin}/connectors/pcon_github`);
 
