@@ -29,7 +29,11 @@ pub(super) fn page(text: impl Into<Bytes>) -> Response {
 /// Sends a file of the build that is not a page, by its name.
 pub(super) fn file(name: &'static str) -> Response {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    sent(extension, "no-cache", Bytes::from_static(text(name).as_bytes()))
+    sent(
+        extension,
+        "no-cache",
+        Bytes::from_static(text(name).as_bytes()),
+    )
 }
 
 pub(super) async fn send(Path(name): Path<String>, asked: HeaderMap) -> Response {

@@ -1,5 +1,7 @@
 //! The page of the console as served. `tests/browser` drives it.
 
+use std::{collections::BTreeMap, fs};
+
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -70,6 +72,38 @@ async fn every_view_is_the_page_with_its_own_base() {
 }
 
 #[tokio::test]
+async fn its_operations_are_a_manifest_of_trusted_documents() {
+    let server = Server::on_sqlite(&[]).await;
+    let manifest = get(&server, "/console-documents.json").await;
+    assert_eq!(manifest.headers()["content-type"], "application/json");
+    let manifest = manifest.text().await.unwrap();
+    let documents: BTreeMap<String, String> = serde_json::from_str(&manifest).unwrap();
+    assert!(documents.len() > 20, "{manifest}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trusted.json");
+    fs::write(&file, &manifest).unwrap();
+    let trusting = Server::on_sqlite(&["--trusted-documents", file.to_str().unwrap()]).await;
+    for (hash, text) in &documents {
+        let name = text
+            .split_once('(')
+            .or_else(|| text.split_once(' '))
+            .unwrap()
+            .0;
+        let body = json!({ "documentId": format!("sha256:{hash}") });
+        let request = client()
+            .post(format!("{}/graphql", trusting.url))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answer = request.send().await.unwrap().text().await.unwrap();
+        // Its variables are missing here, and nothing else.
+        let lacks = answer.contains("the variable $");
+        let refused = answer.contains("VALIDATION_FAILED") || answer.contains("NOT_TRUSTED");
+        assert!(lacks || !refused, "{name}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn icons_of_other_hosts_are_a_setting() {
     let server = Server::on_sqlite(&["--console-icons", "true"]).await;
     let page = get(&server, "/").await;
@@ -89,7 +123,11 @@ async fn can_be_turned_off() {
         (page.status().as_u16(), page.url().path()),
         (200, "/graphiql")
     );
-    for path in ["/import", "/connectors/pcon_github"] {
+    for path in [
+        "/import",
+        "/connectors/pcon_github",
+        "/console-documents.json",
+    ] {
         assert_eq!(get(&server, path).await.status(), 404, "{path}");
     }
 }
