@@ -4,6 +4,7 @@ import { useQuery } from 'urql';
 import { OF_CONNECTORS } from '../api/cache.ts';
 import { listOf, useChanges } from '../api/changes.ts';
 import { Problem } from '../parts/Problem.tsx';
+import { SignInHint } from '../parts/SignInHint.tsx';
 import { useTitle } from '../parts/title.ts';
 import { useSession } from '../session/session.tsx';
 import { useTexts } from '../texts/texts.tsx';
@@ -43,6 +44,7 @@ export function Browse() {
   // Rows and menus are rendered when no key waits.
   const list = useDeferredValue(data?.personalConnectors);
   const counts = useDeferredValue(counted?.personalConnectors);
+  const isWide = useWide();
   const visibilities = useDeferredValue(visible);
   const readAgain = useCallback(() => {
     readPage({ requestPolicy: 'network-only' });
@@ -69,7 +71,8 @@ export function Browse() {
         <SearchBox q={search.q ?? ''} onSearch={find} />
       </div>
       <div className="browse">
-        <details className="filters" open={useWide()}>
+        {/* Without an answer there is nothing to filter. */}
+        <details className={error && !counts ? 'filters unusable' : 'filters'} open={isWide}>
           <summary>{browse.filters}</summary>
           <Facets search={search} counts={counts} visible={visibilities} isSignedIn={isSignedIn} onChange={show} />
         </details>
@@ -106,6 +109,7 @@ function Nothing({ search }: { search: ListSearch }) {
     <div className="nothing">
       <p>{hasFilter ? browse.nothing : browse.empty}</p>
       {hasFilter && <p className="muted">{browse.nothingHint} <Link to="/" search={cleared(search)}>{browse.showAll}</Link></p>}
+      <SignInHint />
     </div>
   );
 }

@@ -5,6 +5,7 @@ import type { DenialReason } from '../api/graphql.ts';
 import { CategoryDialog } from '../edit/CategoryDialog.tsx';
 import { DeleteDialog } from '../edit/DeleteDialog.tsx';
 import { StatusDialog } from '../edit/StatusDialog.tsx';
+import { sentenceOf } from '../parts/Problem.tsx';
 import { type DeniedAction, reasonsOf, type Scope, WhyNot } from '../parts/Rights.tsx';
 import { useViewer } from '../session/session.tsx';
 import { useTexts } from '../texts/texts.tsx';
@@ -14,10 +15,11 @@ type Open = 'status' | 'category' | 'delete' | null;
 
 /** What the viewer may do with the connector, and why not the rest. */
 export function Actions({ connector, onChange }: { connector: ConnectorOf; onChange: () => void }) {
-  const { connector: texts, edit } = useTexts();
+  const all = useTexts();
+  const { connector: texts, edit } = all;
   const viewer = useViewer();
   const [open, setOpen] = useState<Open>(null);
-  const [{ data, fetching }, check] = useMutation(Check);
+  const [{ data, error, fetching }, check] = useMutation(Check);
   const checked = data?.checkConnector;
   const close = () => setOpen(null);
   const done = () => {
@@ -43,6 +45,7 @@ export function Actions({ connector, onChange }: { connector: ConnectorOf; onCha
           {checked?.userErrors.map(({ message }) => message).join(' ')}
         </p>
       )}
+      {error && <p className="error whole" role="alert">{sentenceOf(all, error)}</p>}
       <WhyNot actions={denied} />
       {open === 'status' && <StatusDialog connector={connector} onClose={close} onDone={done} />}
       {open === 'category' && <CategoryDialog targets={[connector]} title={edit.categoryOf(name)} onClose={close} onDone={done} />}

@@ -7,6 +7,7 @@ import { Icon } from '../parts/Icon.tsx';
 import { useLast } from '../parts/last.ts';
 import { Name } from '../parts/Name.tsx';
 import { Problem } from '../parts/Problem.tsx';
+import { SignInHint } from '../parts/SignInHint.tsx';
 import { useTitle } from '../parts/title.ts';
 import { labelOf, useTexts } from '../texts/texts.tsx';
 import { Actions } from './Actions.tsx';
@@ -46,6 +47,7 @@ function Shown({ id }: { id: string }) {
     return (
       <div className="nothing">
         <p>{texts.gone}</p>
+        <SignInHint />
         <Link to="/" className="button">{page.toList}</Link>
       </div>
     );

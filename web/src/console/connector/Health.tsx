@@ -34,7 +34,7 @@ function Checked({ id, health }: { id: string; health: HealthOf }) {
   const { serverInfo } = health;
   return (
     <>
-      <p><HealthBadge outcome={health.outcome} /> <span className="muted">{texts.since} <Time at={health.since} /></span></p>
+      <p><HealthBadge outcome={health.outcome} /> <span className="muted">{texts.since} <Time at={health.since} isExact /></span></p>
       <p lang="en">{health.message}</p>
       <Over id={id} checkedAt={health.checkedAt} />
       <dl className="facts">

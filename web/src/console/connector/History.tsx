@@ -15,18 +15,20 @@ const NEXT = 100;
 export const firstChanges = (id: string) => ({ id, first: STEP, after: null });
 
 /** Who changed what and when, the latest first. */
-export function History({ connector: { id, revision, health } }: { connector: ConnectorOf }) {
+export function History({ connector: { id, type, revision, health } }: { connector: ConnectorOf }) {
   const { connector } = useTexts();
   return (
     <section aria-labelledby="history">
       <h2 id="history">{connector.history}</h2>
-      <Page id={id} first={STEP} after={null} version={`${revision} ${health?.checkedAt}`} />
+      <Page id={id} isCatalog={type !== 'CUSTOM'} first={STEP} after={null} version={`${revision} ${health?.checkedAt}`} />
     </section>
   );
 }
 
 interface PageProps {
   readonly id: string;
+  /** Whether it is of the catalogue's files, and of no user. */
+  readonly isCatalog: boolean;
   readonly first: number;
   readonly after: string | null;
   /** Another one means that there may be later changes. */
@@ -34,7 +36,7 @@ interface PageProps {
 }
 
 /** Some changes, and earlier ones when they are asked for. */
-function Page({ id, first, after, version }: PageProps) {
+function Page({ id, isCatalog, first, after, version }: PageProps) {
   const { history: texts, page } = useTexts();
   const [isOpen, setOpen] = useState(false);
   const [{ data, error }, read] = useQuery({ query: Query, variables: { id, first, after } });
@@ -48,9 +50,9 @@ function Page({ id, first, after, version }: PageProps) {
   return (
     <>
       {changes.nodes.length === 0 && after === null && <p className="muted">{texts.none}</p>}
-      <ol className="plain history">{changes.nodes.map(change => <li key={change.cursor}><One change={change} /></li>)}</ol>
+      <ol className="plain history">{changes.nodes.map(change => <li key={change.cursor}><One change={change} isOfFile={isCatalog && change.kind === 'CREATED'} /></li>)}</ol>
       {hasNextPage && (isOpen ? (
-        <Page id={id} first={NEXT} after={endCursor} version={version} />
+        <Page id={id} isCatalog={isCatalog} first={NEXT} after={endCursor} version={version} />
       ) : (
         <button type="button" onClick={() => setOpen(true)}>{texts.older}</button>
       ))}
@@ -62,13 +64,14 @@ const OF_CHECKS: ReadonlySet<string> = new Set(['HEALTH', 'TOOLS']);
 /** The fields of which the log has no values. */
 const WITHOUT_VALUES: ReadonlySet<string> = new Set(['TOOLS', 'CURATED_FIELDS']);
 
-function One({ change }: { change: Change }) {
+function One({ change, isOfFile }: { change: Change; isOfFile: boolean }) {
   const { history: texts, connector, labels } = useTexts();
   const { kind, author, actor, occurredAt, changes, changedFields } = change;
   const who = author ? (author.isViewer ? connector.you : (author.name ?? author.userId)) : actor;
   const isCheck = !who && changedFields.length > 0 && changedFields.every(field => OF_CHECKS.has(field));
   const verb = isCheck ? texts.checked : ({ CREATED: texts.created, DELETED: texts.deleted, UPDATED: texts.updated }[kind] ?? kind);
-  const source = isCheck ? texts.byMonitor : texts.byService;
+  // A change of a user whom the viewer may not know has no author either.
+  const source = isCheck ? texts.byMonitor : isOfFile ? texts.byService : texts.byUnknown;
   return (
     <>
       <p>

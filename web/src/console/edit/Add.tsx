@@ -3,11 +3,11 @@ import { useEffect, useRef, useState } from 'react';
 import { useMutation } from 'urql';
 import type { DenialReason } from '../api/graphql.ts';
 import { HealthBadge } from '../parts/Badge.tsx';
-import { sentenceOf } from '../parts/Problem.tsx';
+import { Problem, sentenceOf } from '../parts/Problem.tsx';
 import { Denied, ReadOnly } from '../parts/Rights.tsx';
 import { useTitle } from '../parts/title.ts';
 import { useHeld, useReturned } from '../session/kept.ts';
-import { personOf, useViewer } from '../session/session.tsx';
+import { personOf, useCaller } from '../session/session.tsx';
 import { useTexts } from '../texts/texts.tsx';
 import { createInput, type Draft, EMPTY, newKey, readDraft } from './draft.ts';
 import { Errors } from './Field.tsx';
@@ -17,8 +17,9 @@ import { Create, Inspect } from './queries.ts';
 /** Adds a server by its address: the service looks at it, and what it says of itself fills the form. */
 export function AddPage() {
   const { edit: texts, page } = useTexts();
-  const viewer = useViewer();
+  const { viewer, error, read } = useCaller();
   useTitle(`${texts.add} · ${page.title}`);
+  if (!viewer && error) return <Problem error={error} retry={read} />;
   if (!viewer) return <p className="loading">{page.loading}</p>;
   return (
     <section className="narrow">
@@ -49,14 +50,19 @@ function Add({ person, cannotPublish }: { person: string; cannotPublish: readonl
   const asked = useRef('');
   const key = useRef(newKey());
   const isSending = useRef(false);
+  // What is shown of a server is of this address, and not of the one that is typed next.
+  const [shown, setShown] = useState('');
   const [inspected, inspect] = useMutation(Inspect);
   const [created, create] = useMutation(Create);
   const inspection = inspected.data?.inspectServer;
 
-  const look = async (address: string) => {
-    if (!isAddress(address) || address === asked.current) return;
+  const look = async (address: string, isAgain = false) => {
+    if (!isAddress(address) || (address === asked.current && !isAgain)) return;
     asked.current = address;
-    const { data } = await inspect({ input: { serverUrl: address, serverType: 'HTTP' } });
+    setShown(address);
+    const serverType = /^wss?:/i.test(address) ? 'WEBSOCKET' : 'HTTP';
+    setDraft(typed => ({ ...typed, serverType }));
+    const { data } = await inspect({ input: { serverUrl: address, serverType } });
     const found = data?.inspectServer?.draft;
     // What is sent stays as it was sent, so that a repetition is the same.
     if (!found || asked.current !== address || isSending.current) return;
@@ -86,6 +92,9 @@ function Add({ person, cannotPublish }: { person: string; cannotPublish: readonl
     const timer = window.setTimeout(() => void look(typed), PAUSE);
     return () => window.clearTimeout(timer);
   }, [typed]);
+
+  const again = <button type="button" className="link inline" onClick={() => void look(typed, true)}>{texts.edit.lookAgain}</button>;
+  const isShown = shown !== '' && shown === typed;
 
   const submit = async () => {
     // Enter in the address asks what the server is; the name is not there yet.
@@ -117,10 +126,11 @@ function Add({ person, cannotPublish }: { person: string; cannotPublish: readonl
         cancel={<Link to="/" className="button">{texts.page.cancel}</Link>}
         inspected={
           <div className="inspected" role="status">
-            {inspected.fetching && <p className="muted">{texts.edit.inspecting}</p>}
-            {!inspected.fetching && inspection?.inspection && (
+            {shown !== typed && typed.length > 7 && !isAddress(typed) && <p className="muted">{texts.edit.addressBegins}</p>}
+            {isShown && inspected.fetching && <p className="muted">{texts.edit.inspecting}</p>}
+            {isShown && !inspected.fetching && inspection?.inspection && (
               <>
-                <p><HealthBadge outcome={inspection.inspection.outcome} /> <span lang="en">{inspection.inspection.message}</span></p>
+                <p><HealthBadge outcome={inspection.inspection.outcome} /> <span lang="en">{inspection.inspection.message}</span> {inspection.inspection.outcome !== 'OPEN' && again}</p>
                 {inspection.inspection.outcome === 'BLOCKED' && <p>{texts.edit.blockedHint}</p>}
                 {inspection.inspection.outcome === 'OPEN' && (
                   <p className="muted">
@@ -130,8 +140,8 @@ function Add({ person, cannotPublish }: { person: string; cannotPublish: readonl
                 )}
               </>
             )}
-            <Errors errors={inspection?.userErrors ?? NO_ERRORS} />
-            {inspected.error && <p className="error">{sentenceOf(texts, inspected.error)}</p>}
+            {isShown && <Errors errors={inspection?.userErrors ?? NO_ERRORS} />}
+            {isShown && inspected.error && <p className="error">{sentenceOf(texts, inspected.error)} {again}</p>}
           </div>
         }
       />
@@ -141,4 +151,4 @@ function Add({ person, cannotPublish }: { person: string; cannotPublish: readonl
 }
 
 const NO_ERRORS: readonly [] = [];
-const isAddress = (text: string) => /^https?:\/\/[^/]/.test(text);
+const isAddress = (text: string) => /^(https?|wss?):\/\/[^/]/i.test(text);

@@ -54,7 +54,7 @@ export function Conflict({ error: { conflict }, opened, mine, theirs, cancel, on
       <h2 ref={heading} tabIndex={-1}>{author?.isViewer ? texts.ownConflict : texts.conflict}</h2>
       {conflict && (
         <p>
-          {history.updated} {who ? `${history.by} ${who}` : history.byService}, <Time at={conflict.occurredAt} />
+          {history.updated} {who ? `${history.by} ${who}` : history.byUnknown}, <Time at={conflict.occurredAt} />
           {conflict.changedFields && `: ${conflict.changedFields.map(field => labelOf(labels.field, field)).join(', ')}`}
         </p>
       )}

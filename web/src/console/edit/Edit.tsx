@@ -3,8 +3,10 @@ import { useMemo, useState } from 'react';
 import { useMutation, useQuery } from 'urql';
 import type { DenialReason } from '../api/graphql.ts';
 import { useLast } from '../parts/last.ts';
+import { Name } from '../parts/Name.tsx';
 import { Problem, sentenceOf } from '../parts/Problem.tsx';
 import { Denied, ReadOnly } from '../parts/Rights.tsx';
+import { SignInHint } from '../parts/SignInHint.tsx';
 import { useTitle } from '../parts/title.ts';
 import { useHeld, useReturned } from '../session/kept.ts';
 import { personOf, useViewer } from '../session/session.tsx';
@@ -28,10 +30,10 @@ function Opened({ id }: { id: string }) {
   useTitle(`${texts.edit} · ${page.title}`);
   if (error && !connector) return <Problem error={error} retry={() => readAgain({ requestPolicy: 'network-only' })} />;
   if (!data || !viewer) return <p className="loading">{page.loading}</p>;
-  if (!connector) return <div className="nothing"><p>{words.gone}</p><Link to="/" className="button">{page.toList}</Link></div>;
+  if (!connector) return <div className="nothing"><p>{words.gone}</p><SignInHint /><Link to="/" className="button">{page.toList}</Link></div>;
   return (
     <section className="narrow">
-      <h1>{texts.edit}</h1>
+      <h1>{texts.edit}: <Name>{connector.name}</Name></h1>
       {viewer.readOnly ? (
         <ReadOnly />
       ) : connector.viewerCanUpdate ? (

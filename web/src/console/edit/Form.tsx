@@ -4,7 +4,7 @@ import type { DenialReason } from '../api/graphql.ts';
 import { CHOICES, NONE } from '../browse/search.ts';
 import { reasonsOf } from '../parts/Rights.tsx';
 import { useTexts } from '../texts/texts.tsx';
-import { type Draft, DRAFT_FIELDS, type DraftField, isJson, withField } from './draft.ts';
+import { type Draft, DRAFT_FIELDS, type DraftField, isExact, isJson, withField } from './draft.ts';
 import { Errors, errorsOf, errorsWithout, Field } from './Field.tsx';
 import type { UserError } from './queries.ts';
 
@@ -46,10 +46,14 @@ export function Form({ draft, errors: sentErrors, isBusy, cannotPublish, submit,
   const publishHint = mayNotPublish ? `${texts.notPublic}: ${reasonsOf(all, cannotPublish, 'connectors:admin')}.` : undefined;
   const nameErrors = errorsOf(errors, 'name');
   const isTaken = nameErrors.some(({ code }) => code === 'TAKEN');
+  // What the browser cannot hold is not offered for change, so that nothing of it is rounded.
+  const [isFixed] = useState(() => !isExact(draft.metadata));
+  const canSend = isFixed || (isJson(draft.metadata) && isExact(draft.metadata));
+  const metadataHint = isFixed ? texts.fixedMetadata : !isJson(draft.metadata) ? texts.notJson : !isExact(draft.metadata) ? texts.inexact : texts.metadataHint;
   const metadataErrors = errorsOf(errors, 'metadata');
   return (
     <form ref={form} className="form" onSubmit={send} noValidate>
-      <Field name="serverUrl" label={labels.field.SERVER_URL} hint={texts.addressHint} errors={errorsOf(errors, 'serverUrl')}>
+      <Field name="serverUrl" label={labels.field.SERVER_URL} hint={inspected && texts.addressHint} errors={errorsOf(errors, 'serverUrl')}>
         {attributes => (
           <input
             {...attributes}
@@ -112,14 +116,14 @@ export function Form({ draft, errors: sentErrors, isBusy, cannotPublish, submit,
           <Field name="iconUrl" label={labels.field.ICON_URL} hint={texts.iconHint} errors={errorsOf(errors, 'iconUrl')}>
             {attributes => <input {...attributes} type="url" autoComplete="off" value={draft.iconUrl} onChange={set('iconUrl')} />}
           </Field>
-          <Field name="metadata" label={labels.field.METADATA} hint={isJson(draft.metadata) ? texts.metadataHint : texts.notJson} errors={metadataErrors}>
-            {attributes => <textarea {...attributes} rows={5} className="code" spellCheck={false} value={draft.metadata} onChange={set('metadata')} />}
+          <Field name="metadata" label={labels.field.METADATA} hint={metadataHint} errors={metadataErrors}>
+            {attributes => <textarea {...attributes} rows={5} className="code" spellCheck={false} readOnly={isFixed} value={draft.metadata} onChange={set('metadata')} />}
           </Field>
         </div>
       </details>
       <Errors errors={errorsWithout(errors, DRAFT_FIELDS)} />
       <p className="buttons">
-        <button type="submit" className="primary" disabled={isBusy || !isJson(draft.metadata)}>{submit}</button>
+        <button type="submit" className="primary" disabled={isBusy || !canSend}>{submit}</button>
         {cancel}
       </p>
     </form>

@@ -52,12 +52,27 @@ function Replaced({ self, chosen, onChoose, errors }: ReplacedProps) {
   const { edit, labels } = useTexts();
   const [search, setSearch] = useState('');
   const asked = useDeferredValue(search.trim());
-  const [{ data }] = useQuery({ query: Replacements, variables: { search: asked }, pause: asked === '' });
+  const [{ data, operation }] = useQuery({ query: Replacements, variables: { search: asked }, pause: asked === '' });
   const found = asked === '' ? [] : (data?.personalConnectors.nodes.filter(({ id }) => id !== self) ?? []);
   return (
     <>
       <Field name="replacedById" label={labels.field.REPLACED_BY} hint={edit.replacementHint} errors={errors}>
-        {attributes => <input {...attributes} type="search" autoComplete="off" value={search} onChange={({ target }) => setSearch(target.value)} />}
+        {attributes => (
+          <input
+            {...attributes}
+            type="search"
+            autoComplete="off"
+            value={search}
+            onChange={({ target }) => setSearch(target.value)}
+            onKeyDown={event => {
+              if (event.key !== 'Enter') return;
+              // It chooses the first one, and does not save.
+              event.preventDefault();
+              const [first] = operation?.variables.search === search.trim() ? found : [];
+              if (first && !event.nativeEvent.isComposing) onChoose(first);
+            }}
+          />
+        )}
       </Field>
       <ul className="plain">
         {chosen && (

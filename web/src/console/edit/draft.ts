@@ -89,6 +89,21 @@ export function isJson(text: string) {
   }
 }
 
+/** A text of JSON, and a number outside of its texts. */
+const JSON_TEXT = /"(?:[^"\\]|\\.)*"/g;
+const JSON_NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+/** A double holds each number of so many digits. */
+const EXACT_DIGITS = 15;
+
+/** Whether the browser, whose numbers are doubles, keeps all numbers of a JSON text as they are. */
+export const isExact = (text: string) =>
+  (text.replace(JSON_TEXT, '').match(JSON_NUMBER) ?? []).every(number => {
+    const value = Number(number);
+    if (/^-?\d+$/.test(number)) return Number.isSafeInteger(value);
+    const digits = number.replace(/[eE].*$/, '').replace(/^[-0.]+|\./g, '');
+    return Number.isFinite(value) && digits.length <= EXACT_DIGITS;
+  });
+
 const orNull = (text: string) => (text.trim() === '' ? null : text.trim());
 const unlessNone = <Value extends string>(value: Value | typeof NONE): Value | null => (value === NONE ? null : value);
 const parsed = (text: string): unknown => (text.trim() === '' ? null : JSON.parse(text));

@@ -25,7 +25,11 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const [active, setActive] = useState(0);
   const input = useRef<HTMLInputElement>(null);
   const search = useDeferredValue(typed.trim());
-  const [{ data }] = useQuery({ query: Found, variables: { search }, pause: search === '' });
+  const [{ data, error, operation }] = useQuery({ query: Found, variables: { search }, pause: search === '' });
+  // The answer to earlier letters is not offered for these.
+  const isAnswered = operation?.variables.search === typed.trim() && (data !== undefined || error !== undefined);
+  // Enter was pressed before the answer came.
+  const [isWaiting, setWaiting] = useState(false);
   useEffect(() => input.current?.focus(), []);
 
   const viewer = useViewer();
@@ -37,7 +41,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     ...(mayAdd ? [{ key: 'add', label: edit.add, run: () => void navigate({ to: '/connectors/new' }) }] : []),
     ...(mayImport ? [{ key: 'import', label: transfer.title, run: () => void navigate({ to: '/import' }) }] : []),
   ];
-  const connectors = search === '' ? [] : (data?.personalConnectors.nodes ?? []);
+  const connectors = search === '' || !isAnswered ? [] : (data?.personalConnectors.nodes ?? []);
   const items: readonly Item[] = [
     ...pages.filter(({ label }) => label.toLowerCase().includes(search.toLowerCase())),
     ...connectors.map(node => ({
@@ -58,11 +62,18 @@ export function Palette({ onClose }: { onClose: () => void }) {
     if (step !== undefined) {
       event.preventDefault();
       setActive((index + step + items.length) % Math.max(1, items.length));
-    } else if (event.key === 'Enter') {
+    } else if (event.key === 'Enter' && !event.nativeEvent.isComposing) {
       event.preventDefault();
-      choose(items[index]);
+      if (items[index] || typed.trim() === '') choose(items[index]);
+      else setWaiting(true);
     }
   };
+  useEffect(() => {
+    if (isWaiting && isAnswered) {
+      setWaiting(false);
+      choose(items[0]);
+    }
+  }, [isWaiting, isAnswered]);
   return (
     <Dialog title={palette.title} onClose={onClose}>
       <input
@@ -82,6 +93,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
         onChange={({ target }) => {
           setTyped(target.value);
           setActive(0);
+          setWaiting(false);
         }}
         onKeyDown={press}
       />
@@ -92,7 +104,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
-      <p role="status" className="muted">{items.length === 0 && palette.nothing}</p>
+      <p role="status" className="muted">{items.length === 0 && (isAnswered ? palette.nothing : page.loading)}</p>
     </Dialog>
   );
 }

@@ -43,8 +43,11 @@ function Value({ value }: { value: unknown }) {
       </dl>
     );
   }
-  return typeof value === 'string' ? <Text text={value} /> : <span>{JSON.stringify(value)}</span>;
+  return typeof value === 'string' ? <Text text={value} /> : <span>{isRounded(value) && '≈ '}{JSON.stringify(value)}</span>;
 }
+
+/** Whether a whole number is beyond those that the browser keeps exactly. */
+const isRounded = (value: unknown) => Number.isInteger(value) && !Number.isSafeInteger(value);
 
 function Text({ text }: { text: string }) {
   const { page } = useTexts();

@@ -21,8 +21,9 @@ export function sentenceOf({ errors }: Texts, error: CombinedError) {
       return errors.cursor;
     case 'UNAVAILABLE':
     case 'TIMEOUT':
-    case 'RATE_LIMITED':
       return errors.busy;
+    case 'RATE_LIMITED':
+      return errors.limited;
     case undefined:
       return errors.network;
     default:

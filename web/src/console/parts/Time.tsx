@@ -14,9 +14,10 @@ function relative(language: string, date: Date) {
   return new Intl.RelativeTimeFormat(language, { numeric: 'auto' }).format(Math.trunc(seconds / length), unit);
 }
 
-/** A moment as distance from now. The whole date and time show on hover. */
-export function Time({ at }: { at: string }) {
+/** A moment as distance from now, or as date and time. The whole date and time show on hover. */
+export function Time({ at, isExact = false }: { at: string; isExact?: boolean }) {
   const { language } = useLanguage();
   const date = new Date(at);
+  if (isExact) return <time dateTime={at}>{date.toLocaleString(language, { dateStyle: 'medium', timeStyle: 'short' })}</time>;
   return <time dateTime={at} title={date.toLocaleString(language)}>{relative(language, date)}</time>;
 }

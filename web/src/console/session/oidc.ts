@@ -19,6 +19,7 @@ export interface Begin {
 }
 
 const PENDING = 'console:pending';
+/** In all tabs: a new one signs in without a question too. */
 const SIGNED_IN = 'console:signed-in';
 const SIGNED_OUT = 'console:signed-out';
 const REDIRECT = new URL('signed-in', base).href;
@@ -116,11 +117,11 @@ export async function resume(signIn: SignIn): Promise<Begin> {
   if (pending) {
     try {
       const token = await exchange(signIn, pending);
-      sessionStorage.setItem(SIGNED_IN, 'true');
+      localStorage.setItem(SIGNED_IN, 'true');
       sessionStorage.removeItem(SIGNED_OUT);
       return { token, problem: null };
     } catch (error) {
-      sessionStorage.removeItem(SIGNED_IN);
+      localStorage.removeItem(SIGNED_IN);
       // Without a question, an issuer that no longer knows its user refuses: that is no failure.
       return { token: null, problem: pending.isSilent ? null : error instanceof Error ? error.message : String(error) };
     } finally {
@@ -128,13 +129,13 @@ export async function resume(signIn: SignIn): Promise<Begin> {
     }
   }
   if (location.href.startsWith(REDIRECT)) show(base.href);
-  if (!sessionStorage.getItem(SIGNED_IN)) return { token: null, problem: null };
+  if (!localStorage.getItem(SIGNED_IN)) return { token: null, problem: null };
   const hasLeft = await leave(signIn, { isSilent: true }).then(() => true, () => false);
   return hasLeft ? new Promise(() => undefined) : { token: null, problem: null };
 }
 
 /** A reload no longer signs in, and the next sign-in asks who it is. */
 export function forget() {
-  if (sessionStorage.getItem(SIGNED_IN)) sessionStorage.setItem(SIGNED_OUT, 'true');
-  sessionStorage.removeItem(SIGNED_IN);
+  if (localStorage.getItem(SIGNED_IN)) sessionStorage.setItem(SIGNED_OUT, 'true');
+  localStorage.removeItem(SIGNED_IN);
 }

@@ -1,5 +1,5 @@
 import { createContext, Fragment, type ReactNode, use, useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { Provider, useQuery } from 'urql';
+import { type CombinedError, Provider, useQuery } from 'urql';
 import { type Connection, makeClient, makeConnection } from '../api/client.ts';
 import { Me, type Viewer } from './queries.ts';
 
@@ -117,9 +117,12 @@ export function SessionProvider({ first, problem, children }: ProviderProps) {
 }
 
 /** The caller as the service sees it; undefined until it is known. */
-export function useViewer(): Viewer | undefined {
+export const useViewer = () => useCaller().viewer;
+
+/** The caller, or why it is not known. */
+export function useCaller(): { viewer: Viewer | undefined; error: CombinedError | undefined; read: () => void } {
   const { renewals, viewer: known, know } = useSession();
-  const [{ data }, read] = useQuery({ query: Me });
+  const [{ data, error }, read] = useQuery({ query: Me });
   const viewer = data?.viewer;
   useEffect(() => {
     if (renewals > 0) read({ requestPolicy: 'network-only' });
@@ -127,7 +130,8 @@ export function useViewer(): Viewer | undefined {
   useEffect(() => {
     if (viewer) know(viewer);
   }, [viewer, know]);
-  return viewer ?? known;
+  const readAgain = useCallback(() => read({ requestPolicy: 'network-only' }), [read]);
+  return { viewer: viewer ?? known, error, read: readAgain };
 }
 
 /** Whether the caller may change the catalogue's own connectors, and import. */

@@ -3,19 +3,20 @@ import { type ChangeEvent, useState } from 'react';
 import { useMutation } from 'urql';
 import { OF_CONNECTORS } from '../api/cache.ts';
 import { Errors } from '../edit/Field.tsx';
-import { sentenceOf } from '../parts/Problem.tsx';
+import { Problem, sentenceOf } from '../parts/Problem.tsx';
 import { Denied, ReadOnly } from '../parts/Rights.tsx';
 import { useTitle } from '../parts/title.ts';
 import { useHeld, useReturned } from '../session/kept.ts';
-import { isCatalogAdmin, personOf, useViewer } from '../session/session.tsx';
+import { isCatalogAdmin, personOf, useCaller } from '../session/session.tsx';
 import { labelOf, useTexts } from '../texts/texts.tsx';
 import { Import, type Report } from './queries.ts';
 
 /** Imports a file after a dry run, which shows what it would do. */
 export function ImportPage() {
   const { transfer: texts, page } = useTexts();
-  const viewer = useViewer();
+  const { viewer, error, read } = useCaller();
   useTitle(`${texts.title} · ${page.title}`);
+  if (!viewer && error) return <Problem error={error} retry={read} />;
   if (!viewer) return <p className="loading">{page.loading}</p>;
   return (
     <section className="narrow">
@@ -78,7 +79,7 @@ function Steps({ person, organization }: { person: string; organization: string 
         {isTried && hasSome && <button type="button" className="primary" disabled={fetching} onClick={() => void run(false)}>{transfer.doIt}</button>}
         <Link to="/" className="button">{page.toList}</Link>
       </p>
-      <div role="status">
+      <div role="status" className="report">
         {fetching && <p className="muted">{page.loading}</p>}
         {!fetching && result?.report && tried === content && <Results report={result.report} isDone={isDone} />}
       </div>
