@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { open } from './page.mjs';
+import { startMcp } from './mcp.mjs';
 import { startProxy } from './prefix.mjs';
+import { freePort } from './service.mjs';
 import { facet, lists, names, parameters, row, signIn } from './steps.mjs';
 
 /** Searches with highlights and a correction, facets that honour the rest, chips, and Back to filter, place and focus. */
@@ -82,6 +84,13 @@ export async function add(world, size) {
   await page.getByText('Sign in to do this.').waitFor();
   await page.judge('adding without rights');
   await signIn(page, world.tokens.ann, 'ann', { button: page.getByRole('main').getByRole('button', { name: 'Sign in' }) });
+  // An address without a server can be looked at again, and says nothing of the next one.
+  await page.getByLabel('Server address').fill(world.down);
+  await page.getByText('Unreachable').waitFor();
+  await page.getByRole('button', { name: 'Look again' }).waitFor();
+  await page.getByLabel('Server address').fill('mcp.example.com');
+  await page.getByText('An address begins with https://').waitFor();
+  assert.equal(await page.getByText('Unreachable').count(), 0);
   await page.getByLabel('Server address').focus();
   await page.evaluate(text => {
     const data = new DataTransfer();
@@ -115,7 +124,14 @@ export async function add(world, size) {
   await argument.getByText('required').waitFor();
   await argument.getByText('The words to find').waitFor();
   await page.getByText('reads only').waitFor();
+  await page.locator('.tools details[open]').getByText('JSON Schema').first().click();
   await page.judge('a connector with tools');
+  page.state.isAway = true;
+  await page.route('**/graphql', route => route.abort());
+  await page.getByRole('button', { name: 'Check now' }).click();
+  await page.getByText('The service does not answer.').waitFor();
+  await page.unroute('**/graphql');
+  page.state.isAway = false;
   const id = new URL(page.url()).pathname.split('/').at(-1);
   await page.getByRole('button', { name: 'Delete' }).click();
   await page.getByRole('dialog', { name: 'Delete Our notes?' }).getByRole('button', { name: 'Delete' }).click();
@@ -123,6 +139,32 @@ export async function add(world, size) {
   assert.ok(!(await names(page)).includes('Our notes'), id);
   await page.done();
   await world.remove(other.id);
+}
+
+/** All tools of a server are reached, a page after the other, and so are all changes. */
+export async function manyTools(world, size) {
+  const tools = Array.from({ length: 250 }, (_, index) => ({ name: `tool_${1000 + index}`, inputSchema: { type: 'object' } }));
+  const server = await startMcp(await freePort(), tools);
+  const { id } = await world.create('Server of many', server.url, 'ORGANIZATION');
+  await world.check(id);
+  for (let change = 0; change < 12; change += 1) await world.update(world.tokens.ann, { id, description: `Change ${change}` });
+  const page = await open(world.browser, world.origin, '/', size);
+  await signIn(page, world.tokens.ann);
+  await page.getByRole('link', { name: 'Server of many', exact: true }).click();
+  const list = page.getByRole('region', { name: /^Tools/ });
+  await list.getByText('252', { exact: true }).waitFor();
+  for (const shown of [20, 120, 220]) {
+    await page.waitForFunction(shown => document.querySelectorAll('.tools > li').length === shown, shown);
+    await list.getByRole('button', { name: 'More tools' }).click();
+  }
+  await list.getByText('tool_1249').waitFor();
+  assert.equal(await list.getByRole('button', { name: 'More tools' }).count(), 0);
+  const history = page.getByRole('region', { name: 'History' });
+  await history.getByRole('button', { name: 'Older changes' }).click();
+  await history.getByText('Added by you').waitFor();
+  await page.done();
+  await world.remove(id);
+  server.stop();
 }
 
 /** Two people edit at once: the second sees both values, and who changed what. */
@@ -150,12 +192,23 @@ export async function edit(world, size) {
   await history.getByText('Changed by you').waitFor();
   await history.getByText('Changed by root').waitFor();
   await history.getByText('Their notes → Our shared notes').waitFor();
+  // Numbers that a browser would round are not offered for change, and stay.
+  await page.getByRole('link', { name: 'Edit' }).click();
+  await page.getByText('More fields').click();
+  await page.getByLabel('Metadata').fill('{"id": 9007199254740993}');
+  await page.getByText('more digits than a browser keeps').waitFor();
+  assert.ok(await page.getByRole('button', { name: 'Save' }).isDisabled());
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  await page.getByRole('heading', { name: 'Our shared notes' }).waitFor();
+
   await page.getByRole('button', { name: 'Set status' }).click();
   const dialog = page.getByRole('dialog', { name: 'Status of Our shared notes' });
   await dialog.getByRole('radio', { name: 'Deprecated' }).check();
   await dialog.getByLabel('Notice').fill('Use GitHub');
   await dialog.getByLabel('Replaced by').fill('github');
-  await dialog.getByRole('button', { name: 'GitHub' }).click();
+  await dialog.getByRole('button', { name: 'GitHub' }).waitFor();
+  await page.keyboard.press('Enter');
+  await dialog.getByRole('strong').filter({ hasText: 'GitHub' }).waitFor();
   await page.judge('the dialog of the status');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await page.getByText('This connector is deprecated.').waitFor();
@@ -298,6 +351,20 @@ export async function keyboard(world, size) {
   assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
   await page.keyboard.press('Control+K');
   const box = page.getByRole('combobox', { name: 'Go to' });
+  // Enter waits for the answer to what is typed.
+  await page.route('**/graphql', async route => {
+    if (route.request().postData()?.includes('ConsolePalette')) await page.waitForTimeout(700);
+    await route.continue();
+  });
+  await box.pressSequentially('ji');
+  await page.getByRole('option', { name: /^Jira/ }).waitFor();
+  await box.fill('figm');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Figma' }).waitFor();
+  await page.unroute('**/graphql');
+  await page.goBack();
+  await page.getByRole('row').nth(1).waitFor();
+  await page.keyboard.press('Control+K');
   await box.pressSequentially('figm');
   await page.getByRole('option', { name: /^Figma/ }).waitFor();
   await page.judge('the palette');

@@ -29,11 +29,10 @@ const results = {
     serverInfo: { name: 'notes', title: 'Meeting notes', version: '1.2.0' },
     instructions: 'Finds and deletes meeting notes.',
   }),
-  'tools/list': () => ({ tools: TOOLS }),
   ping: () => ({}),
 };
 
-export async function startMcp(port) {
+export async function startMcp(port, more = []) {
   const state = { fails: false };
   const server = createServer(async (request, response) => {
     if (state.fails || request.method !== 'POST') return void response.writeHead(state.fails ? 503 : 405).end();
@@ -41,7 +40,7 @@ export async function startMcp(port) {
     for await (const part of request) body += part;
     const { id, method, params } = JSON.parse(body);
     if (id === undefined) return void response.writeHead(202).end();
-    const result = results[method]?.(params ?? {});
+    const result = method === 'tools/list' ? { tools: [...TOOLS, ...more] } : results[method]?.(params ?? {});
     const answer = result ? { result } : { error: { code: -32601, message: 'Method not found' } };
     response.writeHead(200, { 'Content-Type': 'application/json' });
     response.end(JSON.stringify({ jsonrpc: '2.0', id, ...answer }));

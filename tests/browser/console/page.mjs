@@ -9,9 +9,9 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 /** Opens a page. While the service or the sign-in is away, requests fail, and the browser says so. */
 export async function open(browser, origin, path, options = {}) {
-  const { width = 1440, height = 900, colorScheme = 'light', locale = 'en-GB', others, stubs, ...more } = options;
+  const { width = 1440, height = 900, colorScheme = 'light', locale = 'en-GB', others, stubs, isAway = false, ...more } = options;
   const complaints = [];
-  const state = { isAway: false };
+  const state = { isAway };
   const page = await watched(browser, {
     origin,
     others,

@@ -208,3 +208,20 @@ export async function trusted(world, size) {
   await service.stop();
   rmSync(folder, { recursive: true });
 }
+
+/** Where nobody reads without a sign-in, every page leads to it. */
+export async function closed(world, size) {
+  const service = await start(world.program, { postgres: world.postgres, flags: ['--anonymous-read', 'false'] });
+  const token = await service.token('ann', ['connectors:write']);
+  for (const path of ['/', '/connectors/pcon_github', '/connectors/new', '/import']) {
+    const page = await open(world.browser, service.origin, path, { ...size, isAway: true });
+    const button = page.getByRole('main').getByRole('button', { name: 'Sign in' });
+    await button.waitFor();
+    await page.judge(`${path} where reading needs a sign-in`);
+    page.state.isAway = false;
+    await signIn(page, token, 'ann', { button });
+    await page.getByRole('main').getByRole('heading').or(page.getByRole('row')).first().waitFor();
+    await page.done();
+  }
+  await service.stop();
+}

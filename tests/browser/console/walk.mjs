@@ -66,6 +66,7 @@ export async function walk(world, page, t, look) {
 
   await page.getByRole('link', { name: 'Walk notes', exact: true }).click();
   await page.getByText('find_notes').first().click();
+  await page.locator('.tools details[open]').getByText(t.tools.raw).first().click();
   await look('connector');
   await page.getByRole('button', { name: t.connector.check }).click();
   await page.getByText(t.health.checksList).click();
