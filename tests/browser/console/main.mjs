@@ -5,15 +5,15 @@
 
 import assert from 'node:assert/strict';
 import { launch } from '../browser.mjs';
-import * as flows from './flows.mjs';
-import * as languages from './languages.mjs';
-import * as many from './many.mjs';
+import * as flows from './flows/everyday.mjs';
+import * as languages from './flows/languages.mjs';
+import * as many from './flows/many.mjs';
 import { measureTyping, measureWeight } from './measure.mjs';
 import { startMcp } from './mcp.mjs';
 import { takePictures } from './pictures.mjs';
 import { freePort, start } from './service.mjs';
-import * as session from './session.mjs';
-import { signAtIssuer } from './signing-in.mjs';
+import * as session from './flows/session.mjs';
+import { signAtIssuer } from './flows/signing-in.mjs';
 
 const [program, postgres] = process.argv.slice(2);
 const SIZES = [

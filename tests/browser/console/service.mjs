@@ -55,6 +55,8 @@ export async function start(binary, { postgres, port, flags = [], hasSecret = tr
       child.on('exit', code => reject(new Error(`the service ended with ${code}: ${log}`)));
     });
   };
+  // A flow that fails leaves nothing behind.
+  process.once('exit', () => child?.kill('SIGKILL'));
   const end = () => {
     child.removeAllListeners('exit');
     const ended = new Promise(resolve => child.once('exit', resolve));

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { open } from './page.mjs';
-import { startMcp } from './mcp.mjs';
-import { startProxy } from './prefix.mjs';
-import { freePort } from './service.mjs';
+import { open } from '../page.mjs';
+import { startMcp } from '../mcp.mjs';
+import { startProxy } from '../prefix.mjs';
+import { freePort } from '../service.mjs';
 import { facet, lists, names, parameters, row, signIn } from './steps.mjs';
 
 /** Searches with highlights and a correction, facets that honour the rest, chips, and Back to filter, place and focus. */

@@ -2,7 +2,7 @@
 
 import { build } from 'esbuild';
 
-const folder = new URL('../../../web/src/console/texts/', import.meta.url).pathname;
+const folder = new URL('../../../../web/src/console/texts/', import.meta.url).pathname;
 
 export async function textsOf(language) {
   const { outputFiles } = await build({ entryPoints: [`${folder}${language}.ts`], bundle: true, format: 'esm', write: false });

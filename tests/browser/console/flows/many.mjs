@@ -1,7 +1,7 @@
 // What is done with many connectors at once.
 
 import assert from 'node:assert/strict';
-import { open } from './page.mjs';
+import { open } from '../page.mjs';
 import { lists, names, signIn } from './steps.mjs';
 
 const select = async (page, ...names) => {

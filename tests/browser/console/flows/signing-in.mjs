@@ -1,9 +1,9 @@
 // Signing in at an issuer, with a service of its own that accepts the issuer's tokens.
 
 import assert from 'node:assert/strict';
-import { RESOURCE, startIssuer } from './issuer.mjs';
-import { open } from './page.mjs';
-import { freePort, start } from './service.mjs';
+import { RESOURCE, startIssuer } from '../issuer.mjs';
+import { open } from '../page.mjs';
+import { freePort, start } from '../service.mjs';
 
 export async function signAtIssuer(browser, program) {
   const [port, issuerPort] = [await freePort(), await freePort()];

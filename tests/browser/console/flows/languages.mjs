@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { open } from './page.mjs';
+import { open } from '../page.mjs';
 import { sentences, shape, textsOf } from './texts.mjs';
 import { walk } from './walk.mjs';
 
@@ -58,7 +58,7 @@ export async function german(world, size) {
 
 /** From right to left, nothing is too wide, and no style names a side. */
 export async function rightToLeft(world, size) {
-  const styles = new URL('../../../web/src/console/styles/', import.meta.url).pathname;
+  const styles = new URL('../../../../web/src/console/styles/', import.meta.url).pathname;
   const PHYSICAL = /(?<![\w-])((margin|padding|border|inset|scroll-margin)-(left|right)|left|right|float: *(left|right)|text-align: *(left|right)|(min-|max-)?(width|height))(?= *[:;])/;
   for (const name of readdirSync(styles)) {
     const lines = readFileSync(styles + name, 'utf8').split('\n').filter(line => !line.startsWith('@media'));

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { open } from './page.mjs';
-import { start } from './service.mjs';
+import { open } from '../page.mjs';
+import { start } from '../service.mjs';
 import { lists, row, signIn } from './steps.mjs';
 import { go } from './walk.mjs';
 
