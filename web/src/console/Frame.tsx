@@ -45,7 +45,7 @@ export function Frame() {
             {languages.map(name => <option key={name} value={name} lang={name}>{textsOf(name).language}</option>)}
           </select>
         </label>
-        <a href={new URL('graphiql', base).href}>{page.api}</a>
+        <a href={new URL('graphiql', base).href} target="_blank" rel="noopener">{page.api}</a>
       </footer>
     </>
   );

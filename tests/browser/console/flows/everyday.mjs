@@ -131,6 +131,7 @@ export async function add(world, size) {
   await page.getByRole('button', { name: 'Check now' }).click();
   await page.getByText('The service does not answer.').waitFor();
   await page.unroute('**/graphql');
+  await page.waitForTimeout(300);
   page.state.isAway = false;
   const id = new URL(page.url()).pathname.split('/').at(-1);
   await page.getByRole('button', { name: 'Delete' }).click();

@@ -36,7 +36,7 @@ export function Actions({ connector, onChange }: { connector: ConnectorOf; onCha
       {connector.viewerCanSetStatus && <button type="button" onClick={() => setOpen('status')}>{edit.setStatus}</button>}
       {connector.viewerCanCurate && <button type="button" onClick={() => setOpen('category')}>{edit.setCategory}</button>}
       {connector.viewerCanCheck && connector.serverUrl !== null && (
-        <button type="button" disabled={fetching} onClick={() => void check({ input: { id } }).then(onChange)}>{texts.check}</button>
+        <button type="button" disabled={fetching} onClick={() => void check({ input: { id } }).then(({ data: isDone }) => isDone && onChange())}>{texts.check}</button>
       )}
       {connector.viewerCanDelete && <button type="button" className="danger" onClick={() => setOpen('delete')}>{edit.delete}</button>}
       {connector.viewerCanCheck && connector.serverUrl !== null && (

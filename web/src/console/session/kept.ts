@@ -1,6 +1,7 @@
 // What is typed in forms, over the way to the issuer and back. It is in the storage of this tab only during that way.
 
 import { useEffect, useRef } from 'react';
+import { ofTab } from '../parts/storage.ts';
 
 const KEPT = 'console:forms';
 const held = new Map<string, unknown>();
@@ -9,8 +10,8 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 /** What came back, and whose it is. */
 const returned = (() => {
-  const stored = sessionStorage.getItem(KEPT);
-  sessionStorage.removeItem(KEPT);
+  const stored = ofTab?.getItem(KEPT);
+  ofTab?.removeItem(KEPT);
   const value: unknown = JSON.parse(stored ?? 'null');
   return isRecord(value) && isRecord(value['forms']) ? { person: value['person'], forms: { ...value['forms'] } } : undefined;
 })();
@@ -18,7 +19,7 @@ const returned = (() => {
 /** Stores what the forms of this page hold. Only the same person gets it back. */
 export function keepForms(person: string | undefined) {
   if (held.size === 0 || person === undefined) return;
-  sessionStorage.setItem(KEPT, JSON.stringify({ person, forms: Object.fromEntries(held) }));
+  ofTab?.setItem(KEPT, JSON.stringify({ person, forms: Object.fromEntries(held) }));
 }
 
 /** Returns what this form held before a sign-in at the issuer, once. */

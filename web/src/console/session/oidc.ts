@@ -1,6 +1,7 @@
 // OpenID Connect: the authorization code flow with PKCE (RFC 7636), as a public client. The token is only in memory, so a
 // reload signs in again, without a question if the issuer still knows its user (`prompt=none`).
 
+import { ofTab, shared } from '../parts/storage.ts';
 import { base, type SignIn } from '../settings.ts';
 
 /** What must survive the way to the issuer and back, in this tab. No token is among it. */
@@ -51,7 +52,7 @@ async function discover({ issuer }: SignIn) {
 export async function leave(signIn: SignIn, { isSilent }: { isSilent: boolean }) {
   const { authorization } = await discover(signIn);
   const pending: Pending = { state: random(), verifier: random(), from: location.href, isSilent };
-  sessionStorage.setItem(PENDING, JSON.stringify(pending));
+  ofTab?.setItem(PENDING, JSON.stringify(pending));
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(pending.verifier));
   const url = new URL(authorization);
   const parameters = {
@@ -64,15 +65,15 @@ export async function leave(signIn: SignIn, { isSilent }: { isSilent: boolean })
     code_challenge_method: 'S256',
     ...(signIn.resource && { resource: signIn.resource }),
     // After a sign-out the issuer asks, so that another user can sign in.
-    ...(isSilent ? { prompt: 'none' } : sessionStorage.getItem(SIGNED_OUT) && { prompt: 'login' }),
+    ...(isSilent ? { prompt: 'none' } : ofTab?.getItem(SIGNED_OUT) && { prompt: 'login' }),
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   location.assign(url);
 }
 
 function takePending(): Pending | undefined {
-  const stored = sessionStorage.getItem(PENDING);
-  sessionStorage.removeItem(PENDING);
+  const stored = ofTab?.getItem(PENDING) ?? null;
+  ofTab?.removeItem(PENDING);
   const found = texts(JSON.parse(stored ?? 'null'), 'state', 'verifier', 'from');
   if (!found) return undefined;
   const [state = '', verifier = '', from = ''] = found;
@@ -117,11 +118,11 @@ export async function resume(signIn: SignIn): Promise<Begin> {
   if (pending) {
     try {
       const token = await exchange(signIn, pending);
-      localStorage.setItem(SIGNED_IN, 'true');
-      sessionStorage.removeItem(SIGNED_OUT);
+      shared?.setItem(SIGNED_IN, 'true');
+      ofTab?.removeItem(SIGNED_OUT);
       return { token, problem: null };
     } catch (error) {
-      localStorage.removeItem(SIGNED_IN);
+      shared?.removeItem(SIGNED_IN);
       // Without a question, an issuer that no longer knows its user refuses: that is no failure.
       return { token: null, problem: pending.isSilent ? null : error instanceof Error ? error.message : String(error) };
     } finally {
@@ -129,13 +130,13 @@ export async function resume(signIn: SignIn): Promise<Begin> {
     }
   }
   if (location.href.startsWith(REDIRECT)) show(base.href);
-  if (!localStorage.getItem(SIGNED_IN)) return { token: null, problem: null };
+  if (!shared?.getItem(SIGNED_IN)) return { token: null, problem: null };
   const hasLeft = await leave(signIn, { isSilent: true }).then(() => true, () => false);
   return hasLeft ? new Promise(() => undefined) : { token: null, problem: null };
 }
 
 /** A reload no longer signs in, and the next sign-in asks who it is. */
 export function forget() {
-  if (localStorage.getItem(SIGNED_IN)) sessionStorage.setItem(SIGNED_OUT, 'true');
-  localStorage.removeItem(SIGNED_IN);
+  if (shared?.getItem(SIGNED_IN)) ofTab?.setItem(SIGNED_OUT, 'true');
+  shared?.removeItem(SIGNED_IN);
 }

@@ -1,4 +1,5 @@
 import { createContext, type ReactNode, use, useEffect, useState } from 'react';
+import { shared } from '../parts/storage.ts';
 import { de } from './de.ts';
 import { en, type Texts } from './en.ts';
 
@@ -11,7 +12,7 @@ const known = (name: string | null | undefined) => languages.find(language => na
 
 /** The chosen language, or the first of the browser's that there is. */
 const preferred = (): Language =>
-  known(localStorage.getItem(STORED)) ?? navigator.languages.map(known).find(name => name !== undefined) ?? 'en';
+  known(shared?.getItem(STORED)) ?? navigator.languages.map(known).find(name => name !== undefined) ?? 'en';
 
 interface Chosen {
   readonly language: Language;
@@ -32,7 +33,7 @@ export function TextsProvider({ children }: { children: ReactNode }) {
     document.documentElement.dir = LANGUAGES[language].direction;
   }, [language]);
   const choose = (next: Language) => {
-    localStorage.setItem(STORED, next);
+    shared?.setItem(STORED, next);
     setLanguage(next);
   };
   return (
