@@ -168,6 +168,35 @@ export async function manyTools(world, size) {
   server.stop();
 }
 
+/** A short schema may describe more than a page can show, and may refer to itself. */
+export async function largeSchemas(world, size) {
+  const refer = (count, to) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`part_${index}`, { $ref: to }]));
+  const tool = (name, properties, part) => ({ name, inputSchema: { type: 'object', properties, $defs: { part } } });
+  const itself = { $ref: '#/$defs/part' };
+  const many = Array.from({ length: 40 }, () => itself);
+  const tools = [
+    tool('grows', { root: itself }, { type: 'object', properties: refer(12, '#/$defs/part') }),
+    tool('chooses', refer(30, '#/$defs/part'), { anyOf: many }),
+    tool('joins', refer(30, '#/$defs/part'), { allOf: many, properties: refer(200, '#/$defs/part') }),
+  ];
+  const server = await startMcp(await freePort(), tools);
+  const { id } = await world.create('Server of schemas', server.url, 'ORGANIZATION');
+  await world.check(id);
+  const page = await open(world.browser, world.origin, `/connectors/${id}`, size);
+  await page.getByText('There is no connector here').waitFor();
+  await signIn(page, world.tokens.ann);
+  for (const { name } of tools) {
+    const shown = page.locator('.tools > li').filter({ hasText: name });
+    await shown.locator('summary').first().click();
+    await shown.getByText(name === 'grows' ? 'root' : 'part_0', { exact: true }).first().waitFor();
+    assert.ok((await shown.locator('.argument').count()) <= 200, name);
+  }
+  await page.getByText('There are more arguments').first().waitFor();
+  await page.done();
+  await world.remove(id);
+  server.stop();
+}
+
 /** Two people edit at once: the second sees both values, and who changed what. */
 export async function edit(world, size) {
   const { id } = await world.create('Shared notes', undefined, 'ORGANIZATION');

@@ -302,6 +302,7 @@ export const de: Texts = {
     noServer: 'Die Werkzeuge eines lokalen Programms sind nicht bekannt: der Dienst startet es nicht.',
     unknownSchema: 'Der Dienst hat kein Schema davon: der Server gab keines, oder ein zu großes.',
     otherSchema: 'Das JSON-Schema beschreibt es anders als durch eine Liste.',
+    moreArguments: 'Es gibt mehr Argumente: siehe das JSON-Schema.',
     noMatch: 'Kein Werkzeug hat diese Wörter.',
     more: 'Weitere Werkzeuge',
     arguments: 'Argumente',

@@ -305,6 +305,7 @@ export const en = {
     noServer: 'The tools of a local program are not known: the service does not start it.',
     unknownSchema: 'The service has no schema of it: the server gave none, or one that is too large.',
     otherSchema: 'The JSON Schema describes it in another way than by a list.',
+    moreArguments: 'There are more arguments: see the JSON Schema.',
     noMatch: 'No tool has these words.',
     more: 'More tools',
     arguments: 'Arguments',
