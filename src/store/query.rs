@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{self, Write},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use sea_orm::{
@@ -43,6 +43,32 @@ impl Query {
     /// Returns the statement in SeaORM's form.
     pub(in crate::store) fn statement(&self, backend: DbBackend) -> Statement {
         Statement::from_sql_and_values(backend, &*self.sql, self.values.clone())
+    }
+}
+
+/// A statement that is always the same, built once for each database.
+pub(in crate::store) struct Constant {
+    select: fn() -> SelectStatement,
+    sqlite: OnceLock<Query>,
+    postgres: OnceLock<Query>,
+}
+
+impl Constant {
+    pub(in crate::store) const fn new(select: fn() -> SelectStatement) -> Self {
+        Self {
+            select,
+            sqlite: OnceLock::new(),
+            postgres: OnceLock::new(),
+        }
+    }
+
+    pub(in crate::store) fn query(&self, backend: DbBackend) -> Query {
+        let built = match backend {
+            DbBackend::Postgres => &self.postgres,
+            _ => &self.sqlite,
+        };
+        let query = built.get_or_init(|| Query::build(&(self.select)(), backend));
+        query.clone()
     }
 }
 

@@ -41,7 +41,7 @@ use crate::{
             filter::{Lead, Scope, any_of, is_organization, owned_by, stored},
         },
         database::{connect::Database, reader::Snapshot, row::Row, sqlite_readers::Pace},
-        query::Query,
+        query::{Constant, Query},
     },
 };
 
@@ -199,6 +199,16 @@ impl Catalog {
     ) -> Result<Vec<T>> {
         let query = Query::build(select, self.database.reader.backend());
         self.run(query, pace, budget, read).await
+    }
+
+    /// Returns the rows of a statement that is always the same.
+    pub(in crate::store) async fn constant_rows<T: Send + 'static>(
+        &self,
+        statement: &Constant,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>> {
+        let query = statement.query(self.database.reader.backend());
+        self.run(query, Pace::Brief, &self.budget, read).await
     }
 
     async fn run<T: Send + 'static>(

@@ -34,6 +34,7 @@ use crate::{
             row::{Cells, Row},
             sqlite_readers::Pace,
         },
+        query::Constant,
     },
 };
 
@@ -143,26 +144,28 @@ impl Catalog {
 
     /// Reads the state of the event log.
     pub(crate) async fn log(&self) -> Result<Log> {
-        let select = select_log().into_query();
-        let rows = self.rows(&select, Pace::Brief, |row| read_log(&mut row.cells(0)));
+        static LOG: Constant = Constant::new(|| select_log().into_query());
+        let rows = self.constant_rows(&LOG, |row| read_log(&mut row.cells(0)));
         one(rows.await?)
     }
 
     /// Reads the state of the event log, and the highest number of a connector: at least as many as there are.
     pub(in crate::store) async fn log_and_connectors(&self) -> Result<(Log, u64)> {
-        let seqs = personal_connector::Entity::find()
-            .select_only()
-            .expr(Func::max(personal_connector::Column::Seq.into_expr()))
-            .into_query();
-        let seqs = SimpleExpr::SubQuery(None, Box::new(seqs.into()));
-        let select = select_log().expr(seqs).into_query();
-        let rows = self.rows(&select, Pace::Brief, |row| {
+        static LOG: Constant = Constant::new(|| {
+            let seqs = personal_connector::Entity::find()
+                .select_only()
+                .expr(Func::max(personal_connector::Column::Seq.into_expr()))
+                .into_query();
+            let seqs = SimpleExpr::SubQuery(None, Box::new(seqs.into()));
+            select_log().expr(seqs).into_query()
+        });
+        let read = |row: Row<'_>| {
             let mut cells = row.cells(0);
             let log = read_log(&mut cells)?;
             let connectors = cells.next::<Option<i64>>()?.unwrap_or_default();
             Ok((log, connectors.unsigned_abs()))
-        });
-        one(rows.await?)
+        };
+        one(self.constant_rows(&LOG, read).await?)
     }
 
     /// Reads the extent of the log and the marks of a place.
