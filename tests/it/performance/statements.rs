@@ -26,7 +26,7 @@ const COUNTS: &[(&str, usize)] = &[
          } }",
         2,
     ),
-    ("{ personalConnectors { totalCount } }", 2),
+    ("{ personalConnectors { totalCount } }", 1),
     (
         "{ personalConnectors { nodes { id } facets { category { count } } } }",
         2,
@@ -37,7 +37,7 @@ const COUNTS: &[(&str, usize)] = &[
     ),
     (
         "{ personalConnectors { facets { type { count } } again: facets { status { count } } totalCount } }",
-        2,
+        1,
     ),
     // Organizations have their own count, only if they are selected.
     (
@@ -52,35 +52,35 @@ const COUNTS: &[(&str, usize)] = &[
     (
         "{ personalConnectors { totalCount facets { organizationId { count } organizationsLeftOut again: \
          organizationId { value } } } }",
-        3,
+        2,
     ),
     (
         "{ personalConnectors { totalCount facets { type { count } organizationId { count } outcome { count } } } }",
-        3,
+        2,
     ),
     (
         "{ personalConnectors { facets { type { count } } by: facets { organizationId { count } } again: facets { \
          organizationsLeftOut } } }",
-        3,
+        2,
     ),
     (
         "{ personalConnectors(search: \"a\", orderBy: {field: NAME}) { facets { organizationId { count } } } }",
-        3,
+        2,
     ),
-    ("{ personalConnectors { facets { __typename } } }", 1),
+    ("{ personalConnectors { facets { __typename } } }", 0),
     // Facets in a fragment are detected.
     (
         "{ personalConnectors { totalCount ...Facets } } fragment Facets on \
          PersonalConnectorConnection { facets { type { count } } }",
-        2,
+        1,
     ),
     (
         "{ personalConnectors { totalCount ... on PersonalConnectorConnection { facets { type { count } } } } }",
-        2,
+        1,
     ),
     (
         "{ personalConnectors { totalCount facets @skip(if: true) { type { count } } } }",
-        2,
+        1,
     ),
     // One for each level, for any number of connectors.
     ("{ personalConnectors { nodes { replacedBy { id } } } }", 2),
