@@ -159,9 +159,8 @@ const NULL_IS_A_VALUE: [(&str, &[&str]); 4] = [
 ];
 
 /// Inputs whose value the selected fields do not show.
-const SHOWN_ELSEWHERE: [(&str, &str); 3] = [
+const SHOWN_ELSEWHERE: [(&str, &str); 2] = [
     ("ImportConnectorsInput", "dryRun"),
-    ("SetConnectorStatusesInput", "validateOnly"),
     ("UpdateCatalogConnectorsInput", "validateOnly"),
 ];
 
