@@ -93,12 +93,7 @@ on_both! {
         let server = restarted(&server, &["--database-wait", "500ms"]).await;
         let ann = server.token("ann@acme", WRITE);
         let mut other = Other::connect(&server).await;
-        other
-            .run(
-                "BEGIN IMMEDIATE",
-                "BEGIN; UPDATE catalog_state SET state = state",
-            )
-            .await;
+        other.hold_up_writes().await;
         let variables = json!({ "input": draft("Wiki", json!({})) });
         let answer = server.execute(&ann, &mutation(CREATE), variables).await;
         // SQLite cannot end another process that holds its lock; PostgreSQL ends a hanging session.
@@ -128,12 +123,7 @@ on_both! {
         .await;
         let ann = server.token("ann@acme", WRITE);
         let mut other = Other::connect(&server).await;
-        other
-            .run(
-                "BEGIN IMMEDIATE",
-                "BEGIN; UPDATE catalog_state SET state = state",
-            )
-            .await;
+        other.hold_up_writes().await;
         let body = json!({ "query": mutation(CREATE), "variables": { "input": draft("Wiki", json!({})) } }).to_string();
         let asked = server.post(&ann, body);
         assert!(

@@ -37,6 +37,15 @@ impl Other {
         }
     }
 
+    /// Begins a transaction that keeps all others from writing.
+    pub async fn hold_up_writes(&mut self) {
+        self.run(
+            "BEGIN IMMEDIATE",
+            "BEGIN; UPDATE catalog_state SET state = state",
+        )
+        .await;
+    }
+
     /// Makes every read of connectors hang.
     pub async fn hold_up_reads(&mut self) {
         self.put_before_reads("SELECT i + 1 FROM n", 3600.0).await;

@@ -181,12 +181,7 @@ on_both! {
         let list = post(&server, &ann, &query(LIST));
         for name in ["Wiki", "Notes"] {
             let mut other = Other::connect(&server).await;
-            other
-                .run(
-                    "BEGIN IMMEDIATE",
-                    "BEGIN; UPDATE catalog_state SET state = state",
-                )
-                .await;
+            other.hold_up_writes().await;
             let variables = json!({ "input": draft(name, json!({})) });
             let body = json!({ "query": mutation(CREATE), "variables": variables }).to_string();
             let given_up =
