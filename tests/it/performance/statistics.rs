@@ -28,21 +28,15 @@ async fn analyzed(server: &Server) -> String {
         .await
 }
 
+/// Prevents PostgreSQL from gathering statistics by itself: of every table, because any may have changed much.
 async fn keep_from_autovacuum(server: &Server) {
     if server.storage.url.starts_with("postgres") {
-        for table in [
-            "personal_connector",
-            "connector_event",
-            "connector_health",
-            "connector_tool",
-            "connector_tool_search",
-        ] {
-            server
-                .rows(&format!(
-                    "ALTER TABLE {table} SET (autovacuum_enabled = false)"
-                ))
-                .await;
-        }
+        let all = "DO $$ DECLARE name text; BEGIN
+                FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP
+                    EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = false)', name);
+                END LOOP;
+            END $$";
+        server.rows(all).await;
     }
 }
 
