@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as dial, createServer, type AddressInfo, type Socket } from 'node:net';
 import { env } from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient as createEventStream } from 'graphql-sse';
 import { createClient as createWebSocket } from 'graphql-ws';
 import WebSocket from 'ws';
@@ -12,9 +13,8 @@ type Sink = { next(result: Result): void; error(error: unknown): void; complete(
 type Variables = Record<string, unknown>;
 type Subscribe = (request: { query: string; variables: Variables }, sink: Sink) => () => void;
 
-function follow(subscribe: Subscribe, query: string, first: Variables, sink: Sink) {
-  // The client sends this object again when it subscribes again.
-  const variables = { ...first };
+// The client sends `variables`, this very object, again when it subscribes again.
+function follow(subscribe: Subscribe, query: string, variables: Variables, sink: Sink) {
   return subscribe({ query, variables }, {
     ...sink,
     next(result) {
@@ -22,6 +22,12 @@ function follow(subscribe: Subscribe, query: string, first: Variables, sink: Sin
       sink.next(result);
     },
   });
+}
+
+function onPing(variables: Variables) {
+  return (received: boolean, payload?: Record<string, unknown>) => {
+    if (received && payload?.['cursor']) variables['after'] = payload['cursor'];
+  };
 }
 
 const query = `subscription Live($after: String) {
@@ -102,6 +108,43 @@ for (const [name, subscribe] of Object.entries(transports)) {
   }
   assert.deepEqual(heard, expected);
   unsubscribe();
+}
+
+// A socket that is silent for long is given the position that it passed, and goes on there.
+{
+  const { personalConnectors } = await ask('{ personalConnectors(first: 0) { changesCursor } }');
+  const variables: Variables = { after: personalConnectors.changesCursor };
+  const ping = onPing(variables);
+  let positions = 0;
+  const client = createWebSocket({
+    url: url.replace(/^http/, 'ws'),
+    connectionParams: { Authorization },
+    webSocketImpl: WebSocket,
+    retryWait: soon,
+    on: {
+      ping(received, payload) {
+        positions += Number(received && payload !== undefined);
+        ping(received, payload);
+      },
+    },
+  });
+  const rare = `subscription Rare($after: String) {
+    personalConnectorChanged(after: $after, filter: { name: { equals: "Awaited" } }) { cursor personalConnector { name } }
+  }`;
+  const heard = new Promise<Result>((next) =>
+    follow((request, sink) => client.subscribe(request, sink as never), rare, variables, {
+      next,
+      error: (error) => assert.fail(String(error)),
+      complete: () => {},
+    }));
+  const passed = await create('Passed');
+  // At most ten seconds without an event, and the service's own delay.
+  while (positions === 0) await sleep(100);
+  assert.equal(variables['after'], passed);
+  cut();
+  const cursor = await create('Awaited');
+  assert.equal((await heard).data?.personalConnectorChanged.cursor, cursor);
+  await client.dispose();
 }
 
 // A client that keeps the id of each event sends the last one, with the variables of before.
