@@ -41,8 +41,8 @@ enum Part {
 pub(super) struct Stretch {
     found: Condition,
     part: Part,
-    /// Whether the statement scans rows in the list's order, up to [`WALKED`](super::selectivity::WALKED) rows.
-    pub(super) is_walk: bool,
+    /// The most rows that the statement visits, if it scans rows in the list's order.
+    pub(super) visited: Option<u64>,
     /// Whether the part has few rows, which are found before a filter is applied.
     pub(super) is_of_few: bool,
     /// The tiers of the rows in a list by RELEVANCE; the other keys order the rows within a tier.
@@ -78,8 +78,13 @@ pub(super) enum Beyond {
 }
 
 impl Stretch {
-    /// Returns the part of a list by RELEVANCE with one tier, and its scan.
-    pub(super) fn of_tier(order: &Order, tier: Tier, backend: DbBackend) -> (Option<Self>, Self) {
+    /// Returns the part of a list by RELEVANCE with one tier, and its scan of so many rows.
+    pub(super) fn of_tier(
+        order: &Order,
+        tier: Tier,
+        visited: Option<u64>,
+        backend: DbBackend,
+    ) -> (Option<Self>, Self) {
         let Tier {
             found,
             rank,
@@ -99,17 +104,17 @@ impl Stretch {
                 field => sorted(value(field, backend), backend),
             })
         };
-        let walk = walked.map(|found| Self {
-            is_walk: true,
+        let walk = walked.filter(|_| visited.is_some()).map(|found| Self {
+            visited,
             ..stretch(found, true)
         });
         (walk, stretch(found, is_in_order))
     }
 
-    /// Returns a scan of the rows of a list.
-    pub(super) fn walk(order: &Order, found: Condition, backend: DbBackend) -> Self {
+    /// Returns a scan of so many rows of a list.
+    pub(super) fn walk(order: &Order, found: Condition, visited: u64, backend: DbBackend) -> Self {
         Self {
-            is_walk: true,
+            visited: Some(visited),
             ..Self::new(order, (found, Part::All), |field| value(field, backend))
         }
     }
@@ -154,7 +159,7 @@ impl Stretch {
         Self {
             found,
             part,
-            is_walk: false,
+            visited: None,
             is_of_few: false,
             tiers: None,
             has_many_ties: order.first.field.has_many_ties(),

@@ -24,7 +24,7 @@ use crate::{
             filter::{self, Lead, Scope},
             order::{Beyond, Stretch, position, value},
             search::{self, Found, sorted},
-            selectivity::{self, FEW, RANKED, WALKED},
+            selectivity::{self, Expected, FEW, RANKED, VISITED_OF_TIER},
             visible,
         },
         database::{row::Row, sqlite_readers::Pace},
@@ -153,7 +153,7 @@ impl Catalog {
             return Ok(parts.collect());
         };
         let expected = self.expected(search).await?;
-        let are_few = expected <= FEW;
+        let are_few = expected.found(backend) <= FEW;
         // On SQLite, a list of all matches is made quickly, and a look-up in it is faster than one in an index.
         // Conditions on health concern more than the row.
         let with_health = order.keys().iter().any(|key| key.field.is_of_health());
@@ -166,10 +166,11 @@ impl Catalog {
                 search,
                 backend,
                 Found {
-                    are_ranked: expected <= RANKED,
+                    are_ranked: expected.found(backend) <= RANKED,
                     by_name,
                 },
             );
+            let visited = scans.then_some(VISITED_OF_TIER);
             let parts = tiers.into_iter().map(|tier| {
                 let pace = if tier.is_in_order && backend == DbBackend::Postgres {
                     // PostgreSQL expects few of the rows that begin so to have the words, and would sort them all.
@@ -178,10 +179,10 @@ impl Catalog {
                     Pace::Long
                 };
                 let is_of_few = is_of_few && !tier.is_in_order;
-                let (walk, mut found) = Stretch::of_tier(order, tier, backend);
+                let (walk, mut found) = Stretch::of_tier(order, tier, visited, backend);
                 found.is_of_few = is_of_few;
                 Part {
-                    walk: walk.filter(|_| scans),
+                    walk,
                     found: vec![found],
                     pace,
                 }
@@ -197,7 +198,9 @@ impl Catalog {
         } else {
             search::conditions(search, backend)
         };
-        let has_walk = scans && backend == DbBackend::Postgres;
+        let wanted = listing.page.limit.saturating_add(1);
+        let visited =
+            (scans && backend == DbBackend::Postgres).then(|| expected.visited(wanted, field));
         let parts = Stretch::of_parts(order, &found, |field| {
             let value = value(field, backend);
             match backend {
@@ -209,9 +212,8 @@ impl Catalog {
             for stretch in &mut found {
                 stretch.is_of_few = is_of_few;
             }
-            let walked = || Stretch::walk(order, of_row(), backend);
             Part {
-                walk: has_walk.then(walked),
+                walk: visited.map(|visited| Stretch::walk(order, of_row(), visited, backend)),
                 found,
                 pace: Pace::Long,
             }
@@ -220,11 +222,11 @@ impl Catalog {
     }
 
     /// Returns how many rows a search is expected to find.
-    async fn expected(&self, search: &Search) -> Result<u64> {
+    async fn expected(&self, search: &Search) -> Result<Expected> {
         let state = self.database.known.position();
         let rows = state.map_or(u64::MAX, |state| state.number.unsigned_abs());
         if rows <= RANKED || search.terms.is_empty() {
-            return Ok(rows);
+            return Ok(Expected::all(rows));
         }
         let counts = selectivity::of_terms(&search.terms);
         let read = |row: Row<'_>| {
@@ -234,10 +236,7 @@ impl Catalog {
             Ok((found, rows.unsigned_abs()))
         };
         let counts = self.rows(&counts, Pace::Brief, read).await?;
-        Ok(selectivity::expected(
-            &counts,
-            self.database.reader.backend(),
-        ))
+        Ok(Expected::of(&counts))
     }
 
     /// Returns the first rows of a part on the page: the position, then the columns. None if the page has none of its
@@ -276,7 +275,7 @@ impl Catalog {
         if !stretch.is_of_few {
             select = select.filter(found.clone());
         }
-        if !stretch.is_walk {
+        if stretch.visited.is_none() {
             select = select.filter(beyond.clone());
         }
         for value in stretch.position() {
@@ -295,11 +294,11 @@ impl Catalog {
         }
         let mut select = select.limit(most).into_query();
         let mut first = None;
-        if stretch.is_walk {
+        if let Some(visited) = stretch.visited {
             // All conditions that no index has are beside it, so the scan ends.
             let pair = filter::pair(&listing.filter).unwrap_or_default();
             let walked = walked.cond_where(filter::condition(&pair, &scope));
-            first = Some(walked.cond_where(beyond).limit(WALKED).take());
+            first = Some(walked.cond_where(beyond).limit(visited).take());
         } else if stretch.is_of_few {
             // OFFSET makes PostgreSQL find these rows separately. It may overestimate their number, compared with that
             // of a filter.

@@ -83,10 +83,7 @@ impl Tier {
 }
 
 fn index(search: &Search, backend: DbBackend) -> WordIndex<'_> {
-    WordIndex {
-        terms: &search.terms,
-        backend,
-    }
+    WordIndex::new(&search.terms, backend)
 }
 
 /// Returns disjoint conditions of the rows that have every word of the search in their name, connectorId, description
@@ -101,7 +98,7 @@ pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<C
     }
     let index = index(search, backend);
     let own = Condition::all().add(index.own(Field::Description));
-    let found = [own, only_tools(index, index.with_tools())];
+    let found = [own, only_tools(index)];
     let Some(address) = &search.address else {
         return found.into();
     };
@@ -112,10 +109,10 @@ pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<C
 
 /// The same rows by one condition, for a scan in the order of a list. A search for an address has none.
 pub(in crate::store) fn of_row(search: &Search, backend: DbBackend) -> Condition {
-    let index = index(search, backend);
+    let index = index(search, backend).of_row();
     Condition::any()
-        .add(index.own_of_row(Field::Description))
-        .add(index.with_tools_of_row())
+        .add(index.own(Field::Description))
+        .add(index.with_tools())
 }
 
 /// Returns the condition of rows that have every word of the search in name, connectorId and description.
@@ -136,9 +133,9 @@ fn is_at(address: &str) -> SimpleExpr {
 }
 
 /// Returns the condition of rows that match only by their tools.
-fn only_tools(index: WordIndex<'_>, with_tools: SimpleExpr) -> Condition {
+fn only_tools(index: WordIndex<'_>) -> Condition {
     Condition::all()
-        .add(with_tools)
+        .add(index.with_tools())
         .add(index.own(Field::Description).not())
 }
 
@@ -191,11 +188,11 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
     }
     let index = index(search, backend);
     let begins = || name_begins(search);
-    let walks = backend == DbBackend::Postgres;
-    let tools = Tier {
-        walked: walks.then(|| only_tools(index, index.with_tools_of_row())),
-        ..Tier::new(TOOLS, only_tools(index, index.with_tools()))
+    let by_words = |rank, found: &dyn Fn(WordIndex<'_>) -> Condition| Tier {
+        walked: (backend == DbBackend::Postgres).then(|| found(index.of_row())),
+        ..Tier::new(rank, found(index))
     };
+    let tools = by_words(TOOLS, &only_tools);
     if found.are_ranked && backend == DbBackend::Postgres {
         let rank = CaseStatement::new()
             .case(exact().and(index.own(Field::Name)), EXACT_NAME)
@@ -213,7 +210,7 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
     let rank = CaseStatement::new().case(exact(), EXACT_NAME);
     let rank = rank.finally(NAME_BEGINS).into();
     // Few rows that begin so lack a word. A database would look for all that have it.
-    let has_words = index.own_of_row(Field::Name);
+    let has_words = index.of_row().own(Field::Name);
     let has_words = match backend {
         DbBackend::Postgres => has_words.is(written(true)),
         _ => has_words,
@@ -227,22 +224,19 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
         is_in_order: found.by_name,
         ..Tier::new(NAME_BEGINS, begins().add(has_words))
     };
-    let by_words = |rank, found: Condition| Tier {
-        walked: walks.then(|| found.clone()),
-        ..Tier::new(rank, found)
-    };
-    let own = Condition::all().add(index.own(Field::Name));
     vec![
         named,
-        by_words(NAME, own.add(begins().not())),
-        by_words(
-            CONNECTOR_ID,
-            index.own_except(Field::ConnectorId, Field::Name),
-        ),
-        by_words(
-            DESCRIPTION,
-            index.own_except(Field::Description, Field::ConnectorId),
-        ),
+        by_words(NAME, &|index| {
+            Condition::all()
+                .add(index.own(Field::Name))
+                .add(begins().not())
+        }),
+        by_words(CONNECTOR_ID, &|index| {
+            index.own_except(Field::ConnectorId, Field::Name)
+        }),
+        by_words(DESCRIPTION, &|index| {
+            index.own_except(Field::Description, Field::ConnectorId)
+        }),
         tools,
     ]
 }

@@ -37,28 +37,36 @@ pub(in crate::store) const fn letter(field: Field) -> char {
 /// The index of a database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WordIndex<'a> {
-    pub(super) terms: &'a [SearchTerm],
-    pub(super) backend: DbBackend,
+    terms: &'a [SearchTerm],
+    backend: DbBackend,
+    /// Whether a statement reads rows by another index, and tests each one.
+    is_of_row: bool,
 }
 
-impl WordIndex<'_> {
-    /// Returns the condition of rows that have every term in the fields up to this one.
-    pub(super) fn own(self, up_to: Field) -> SimpleExpr {
-        match self.backend {
-            DbBackend::Postgres => column_has(&self.tsquery(up_to)),
-            _ => is_in(seq(), self.fts5("connector_search", columns(up_to))),
+impl<'a> WordIndex<'a> {
+    /// Returns the index for a statement that finds rows by it.
+    pub(super) const fn new(terms: &'a [SearchTerm], backend: DbBackend) -> Self {
+        Self {
+            terms,
+            backend,
+            is_of_row: false,
         }
     }
 
     /// The same rows for a statement that reads rows by another index. SQLite lists the found rows, and looks up each
-    /// row in the list.
-    pub(super) fn own_of_row(self, up_to: Field) -> SimpleExpr {
+    /// row in the list. PostgreSQL reads the words of each row.
+    pub(super) const fn of_row(self) -> Self {
+        Self {
+            is_of_row: true,
+            ..self
+        }
+    }
+
+    /// Returns the condition of rows that have every term in the fields up to this one.
+    pub(super) fn own(self, up_to: Field) -> SimpleExpr {
         match self.backend {
-            DbBackend::Postgres => self.own(up_to),
-            _ => is_in(
-                without_index(seq()),
-                self.fts5("connector_search", columns(up_to)),
-            ),
+            DbBackend::Postgres => self.column_has(self.tsquery(up_to)),
+            _ => self.is_found(self.fts5("connector_search", columns(up_to))),
         }
     }
 
@@ -72,7 +80,7 @@ impl WordIndex<'_> {
         match self.backend {
             DbBackend::Postgres => {
                 let (found, but) = (self.tsquery(up_to), self.tsquery(except));
-                all.add(column_has(&format!("{found} & !({but})")))
+                all.add(self.column_has(format!("{found} & !({but})")))
             }
             _ => all.add(self.own(up_to)).add(self.own(except).not()),
         }
@@ -80,34 +88,46 @@ impl WordIndex<'_> {
 
     /// Returns the condition of rows with tools that have every term in their own fields or in those of their tools.
     pub(super) fn with_tools(self) -> SimpleExpr {
-        match self.backend {
-            DbBackend::Postgres => {
-                let sql =
-                    "SELECT seq FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery)";
-                is_in(
-                    seq(),
-                    Expr::cust_with_values(sql, [self.tsquery_of_tools()]),
-                )
-            }
-            _ => is_in(seq(), self.fts5("connector_tool_search", "words")),
+        if self.backend != DbBackend::Postgres {
+            return self.is_found(self.fts5("connector_tool_search", "words"));
+        }
+        let query = self.query(expression(self.terms, ["&", "|"], |word| lexeme("", word)));
+        if self.is_of_row {
+            // Without the OFFSET it would be listed, too.
+            let sql = "EXISTS (SELECT 1 FROM connector_tool_search WHERE words @@ $1 \
+                       AND seq = \"personal_connector\".\"seq\" OFFSET 0)";
+            Expr::cust_with_expr(sql, query)
+        } else {
+            let sql = "SELECT seq FROM connector_tool_search WHERE words @@ $1";
+            self.is_found(Expr::cust_with_expr(sql, query))
         }
     }
 
-    /// The same rows for a statement that reads rows by another index. PostgreSQL reads the words of each row, because
-    /// the statement visits few.
-    pub(super) fn with_tools_of_row(self) -> SimpleExpr {
-        match self.backend {
-            // Without the OFFSET it would be listed, too.
-            DbBackend::Postgres => Expr::cust_with_values(
-                "EXISTS (SELECT 1 FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery) \
-                 AND seq = \"personal_connector\".\"seq\" OFFSET 0)",
-                [self.tsquery_of_tools()],
-            ),
-            _ => is_in(
-                without_index(seq()),
-                self.fts5("connector_tool_search", "words"),
-            ),
-        }
+    fn column_has(self, tsquery: String) -> SimpleExpr {
+        let sql = format!("\"personal_connector\".\"{POSTGRES_COLUMN}\" @@ $1");
+        Expr::cust_with_expr(sql, self.query(tsquery))
+    }
+
+    /// Returns a `tsquery`. Plans for any parameters would parse it again for each row, but run a subquery once. Plans
+    /// for certain parameters need it as a constant to estimate how many rows it finds.
+    fn query(self, tsquery: String) -> SimpleExpr {
+        let sql = if self.is_of_row {
+            "(SELECT CAST($1 AS tsquery))"
+        } else {
+            "CAST($1 AS tsquery)"
+        };
+        Expr::cust_with_values(sql, [tsquery])
+    }
+
+    fn is_found(self, numbers: SimpleExpr) -> SimpleExpr {
+        let seq = Column::Seq.into_simple_expr();
+        let seq = if self.is_of_row {
+            // This keeps SQLite from using an index of the column.
+            Expr::cust_with_expr("+?", seq)
+        } else {
+            seq
+        };
+        seq.binary(BinOper::In, numbers)
     }
 
     /// The query of what a table of words finds.
@@ -123,10 +143,6 @@ impl WordIndex<'_> {
         Expr::cust_with_values(found, [format!("{{{columns}}} : ({query})")])
     }
 
-    fn tsquery_of_tools(self) -> String {
-        expression(self.terms, ["&", "|"], |word| lexeme("", word))
-    }
-
     fn tsquery(self, up_to: Field) -> String {
         let fields = [Field::Name, Field::ConnectorId, Field::Description];
         let fields = fields.into_iter().filter(|field| *field <= up_to);
@@ -139,26 +155,6 @@ impl WordIndex<'_> {
             }
         })
     }
-}
-
-fn column_has(tsquery: &str) -> SimpleExpr {
-    Expr::cust_with_values(
-        format!("\"personal_connector\".\"{POSTGRES_COLUMN}\" @@ CAST($1 AS tsquery)"),
-        [tsquery],
-    )
-}
-
-fn seq() -> SimpleExpr {
-    Column::Seq.into_simple_expr()
-}
-
-/// Keeps SQLite from using an index of the column.
-fn without_index(column: SimpleExpr) -> SimpleExpr {
-    Expr::cust_with_expr("+?", column)
-}
-
-fn is_in(column: SimpleExpr, query: SimpleExpr) -> SimpleExpr {
-    column.binary(BinOper::In, query)
 }
 
 /// Returns FTS5's columns up to that of a field.
