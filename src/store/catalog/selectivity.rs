@@ -96,8 +96,8 @@ impl Expected {
         all.reduce(with_both).unwrap_or(Self::all(0))
     }
 
-    /// Returns the number that chooses the way. On PostgreSQL the rarest term decides, because a scan that finds no page
-    /// costs little. A scan on SQLite may pass all rows, so that terms count as independent there.
+    /// Returns the number that chooses the way. On PostgreSQL the rarest term decides, because a scan that finds no
+    /// page costs little. A scan on SQLite may pass all rows, so that terms count as independent there.
     pub(super) const fn found(self, backend: DbBackend) -> u64 {
         match backend {
             DbBackend::Postgres => self.rarest,

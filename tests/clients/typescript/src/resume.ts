@@ -129,7 +129,7 @@ for (const [name, subscribe] of Object.entries(transports)) {
     },
   });
   const rare = `subscription Rare($after: String) {
-    personalConnectorChanged(after: $after, filter: { name: { equals: "Awaited" } }) { cursor personalConnector { name } }
+    personalConnectorChanged(after: $after, list: { search: "Awaited" }) { cursor personalConnector { name } }
   }`;
   const heard = new Promise<Result>((next) =>
     follow((request, sink) => client.subscribe(request, sink as never), rare, variables, {
